@@ -30,8 +30,8 @@ pub struct Watermark {
 pub struct Generation {
     /// Of the full refresh that the rows go back to. Their tombstones bear it.
     pub id: Uuid,
-    /// Whether there are tombstones.
-    pub buried: bool,
+    /// How often more of them were written, as far as these rows know.
+    pub buried: u64,
 }
 
 /// Progress of a model, and what is needed to go on from there.
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn golden_state() -> Result<(), Box<dyn std::error::Error>> {
         let earlier = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":[9,4],"carried":["notes"]}"#;
-        let generation = r#","generation":{"id":"00000000-0000-0000-0000-000000000002","buried":true}}"#;
+        let generation = r#","generation":{"id":"00000000-0000-0000-0000-000000000002","buried":3}}"#;
         let golden = format!("{}{generation}", earlier.trim_end_matches('}'));
         for golden in [earlier, golden.as_str()] {
             let state: RefreshState = serde_json::from_str(golden)?;

@@ -177,13 +177,13 @@ pub(crate) async fn prepare(
     rows.written = added.iter().map(|added| added.file.record_count()).sum();
 
     let generation = match known {
-        Some(state) => state.generation.map(|generation| Generation {
-            buried: generation.buried || rows.deletes > 0,
-            ..generation
+        Some(state) => state.generation.map(|own| match rows.deletes {
+            0 => own,
+            _ => tombstones::with_more(own, grave.as_ref()),
         }),
         None => Some(Generation {
             id: worker.rng.uuid_v7(worker.clock.now_ms()),
-            buried: grave.is_some() || rows.deletes > 0,
+            buried: u64::from(grave.is_some() || rows.deletes > 0),
         }),
     };
     let job = job(model, &target, plan, tables, run_ms);

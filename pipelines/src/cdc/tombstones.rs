@@ -1,7 +1,8 @@
 //! The memory of deletes: a late or repeated change must not bring a deleted row back.
 //!
 //! A full refresh writes all of them anew, by what the model means then. A table that is rolled back to before it does not get its former
-//! ones back, so each full refresh begins a generation, which rows and tombstones bear: those of another one are not believed.
+//! ones back, so each full refresh begins a generation, which rows and tombstones bear: those of another one are not believed. Within one,
+//! tombstones only become more: rows that are rolled back have all of theirs, and where the tombstones are, some are missing.
 
 use std::collections::HashMap;
 
@@ -41,28 +42,49 @@ pub(crate) fn name(model: &TableName) -> Result<TableName> {
 
 /// Whether these are the tombstones of the rows with this state, none where there are to be none.
 pub(crate) fn are_of(state: &RefreshState, table: Option<&LoadedTable>) -> bool {
-    let marked = table.and_then(|table| generation(&table.metadata));
+    let marked = table.and_then(|table| mark(&table.metadata));
     match (state.generation, marked) {
-        (Some(own), Some(marked)) => own.id.to_string() == *marked,
-        (Some(own), None) => !own.buried && table.is_none_or(|table| table.metadata.current_snapshot().is_none()),
+        (Some(own), Some(text)) => {
+            generation(text).is_some_and(|marked| marked.id == own.id && marked.buried >= own.buried)
+        }
+        (Some(own), None) => own.buried == 0 && table.is_none_or(|table| table.metadata.current_snapshot().is_none()),
         // Both are of an earlier version.
         (None, marked) => marked.is_none(),
     }
 }
 
+/// The generation of rows that bring more tombstones. Those that were rolled back do not know of all that were written: the table does.
+pub(super) fn with_more(own: Generation, table: Option<&LoadedTable>) -> Generation {
+    let marked = table.and_then(|table| mark(&table.metadata)).and_then(generation);
+    let buried = marked.map_or(own.buried, |marked| marked.buried.max(own.buried));
+    Generation {
+        buried: buried.saturating_add(1),
+        ..own
+    }
+}
+
 /// The newest in the table's history: snapshots of compaction carry none and are passed over.
-fn generation(table: &TableMetadata) -> Option<&String> {
+fn mark(table: &TableMetadata) -> Option<&str> {
     let mut snapshot = table.current_snapshot();
     for _ in 0..table.snapshots().len() {
         let current = snapshot?;
-        if let Some(marked) = current.summary().additional_properties.get(GENERATION_KEY) {
-            return Some(marked);
+        if let Some(mark) = current.summary().additional_properties.get(GENERATION_KEY) {
+            return Some(mark);
         }
         snapshot = current
             .parent_snapshot_id()
             .and_then(|parent| table.snapshot_by_id(parent));
     }
     None
+}
+
+/// What a mark says.
+fn generation(mark: &str) -> Option<Generation> {
+    let (id, buried) = mark.split_once(' ')?;
+    Some(Generation {
+        id: id.parse().ok()?,
+        buried: buried.parse().ok()?,
+    })
 }
 
 /// The table with key columns as in the model's table, and the sequence; made if it is not there. What it has beside them stays: other
@@ -118,7 +140,7 @@ pub(super) fn change(
         Change::overwrite(replaced.iter().map(|file| file.path.clone()), added)
     };
     let change = match generation {
-        Some(generation) => change.property(GENERATION_KEY, generation.id.to_string()),
+        Some(Generation { id, buried }) => change.property(GENERATION_KEY, format!("{id} {buried}")),
         None => change,
     };
     change

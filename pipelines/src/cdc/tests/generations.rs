@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tidewater_table::Catalog;
+use tidewater_table::{Catalog, rollback_to_snapshot};
 
 use super::histories::{Record, deed, log, naive};
 use super::{FILTER, MODEL, SILVER, SOFT_DELETE, lake_of, roll_back, run, run_full, silver_head};
@@ -105,6 +105,80 @@ async fn tombstones_are_dropped() {
     is_refreshed(&run(&pipelines).await);
     assert!(lake.lines(SILVER).await.is_empty());
     assert_eq!(lake.lines(&format!("SELECT id, _lsn FROM {GRAVES}")).await, ["1,20"]);
+}
+
+// Goal: deletes are not forgotten where the table that remembers them goes back alone, and one that goes back together with the rows is right.
+// Method: rollbacks to before the second of two deletes, then a change of before it comes late.
+#[tokio::test]
+async fn tombstones_are_rolled_back() {
+    for together in [false, true] {
+        let (lake, pipelines) = lake_of(MODEL).await;
+        let first = [
+            change("c", 10, 0, 1, 1, Some("a")),
+            change("c", 11, 1, 2, 2, Some("b")),
+            change("d", 12, 2, 2, 0, None),
+        ];
+        lake.append("bronze.patients", &first).await;
+        run(&pipelines).await;
+        let head = silver_head(&lake).await;
+        let graves = table_name(GRAVES);
+        let of_graves = lake.load(GRAVES).await.metadata.current_snapshot_id();
+        lake.append("bronze.patients", &[change("d", 20, 3, 1, 0, None)]).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        rollback_to_snapshot(
+            lake.catalog.as_ref(),
+            &lake.store,
+            &graves,
+            of_graves.expect("a snapshot"),
+        )
+        .await
+        .expect("a rollback");
+        if together {
+            roll_back(&lake, head).await;
+        }
+        lake.append("bronze.patients", &[change("u", 15, 4, 1, 5, Some("late"))])
+            .await;
+        let refreshed = run(&pipelines).await;
+        match together {
+            true => assert_eq!(refreshed.mode, Mode::Incremental),
+            false => is_refreshed(&refreshed),
+        }
+        assert!(lake.lines(SILVER).await.is_empty());
+        let deleted = lake.lines(&format!("SELECT id, _lsn FROM {GRAVES} ORDER BY id")).await;
+        assert_eq!(deleted, ["1,20", "2,12"]);
+        assert_eq!(run(&pipelines).await.mode, Mode::UpToDate);
+    }
+}
+
+// Goal: a model of which nothing was deleted is not refreshed again and again, with and without a table of tombstones. Method: refreshes and
+// increments in turn, also by a text that takes nothing for a delete.
+#[tokio::test]
+async fn nothing_was_deleted() {
+    let (lake, pipelines) = lake_of(MODEL).await;
+    for at in 0..3 {
+        lake.append("bronze.patients", &[change("c", at, at, at, 1, Some("a"))])
+            .await;
+        run_full(&pipelines).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::UpToDate);
+        lake.append("bronze.patients", &[change("u", 10 + at, 10 + at, at, 2, Some("b"))])
+            .await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        if at == 0 {
+            assert!(!lake.catalog_has(GRAVES).await);
+            lake.append("bronze.patients", &[change("d", 20, 20, 9, 0, None)]).await;
+            assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+            assert!(lake.catalog_has(GRAVES).await);
+            // By this text nothing is: the table has rows before its first full refresh, and none before the second.
+            let none = MODEL.replace("key: id\n", "key: id\ndelete_when: \"op = 'x'\"\n");
+            let none = of_text(&lake, &none);
+            for _ in 0..2 {
+                run_full(&none).await;
+                assert!(lake.lines(&format!("SELECT id FROM {GRAVES}")).await.is_empty());
+                assert_eq!(run(&none).await.mode, Mode::UpToDate);
+            }
+        }
+    }
+    assert_eq!(lake.lines(SILVER).await, ["0,2,b", "1,2,b", "2,2,b"]);
 }
 
 proptest! {
