@@ -30,7 +30,7 @@ pub struct Watermark {
 pub struct Generation {
     /// Of the full refresh that the rows go back to. Their tombstones bear it.
     pub id: Uuid,
-    /// How often more of them were written, as far as these rows know.
+    /// How often they were written, as far as these rows know.
     pub buried: u64,
 }
 

@@ -176,10 +176,11 @@ pub(crate) async fn prepare(
     };
     rows.written = added.iter().map(|added| added.file.record_count()).sum();
 
+    let more = rows.deletes > 0 || grave.as_ref().is_some_and(tombstones::has_bare_head);
     let generation = match known {
-        Some(state) => state.generation.map(|own| match rows.deletes {
-            0 => own,
-            _ => tombstones::with_more(own, grave.as_ref()),
+        Some(state) => state.generation.map(|own| match more {
+            true => tombstones::with_more(own, grave.as_ref()),
+            false => own,
         }),
         None => Some(Generation {
             id: worker.rng.uuid_v7(worker.clock.now_ms()),
@@ -405,8 +406,9 @@ async fn bury(
     } = graves;
     let read_at = existing.as_ref().and_then(|table| table.metadata.current_snapshot_id());
     if deletes == 0 && (!replace_all || files.is_empty()) {
-        // Empty before a full refresh and after it, and of another generation all the same.
-        let marked = existing.filter(|_| replace_all);
+        // Empty before a full refresh and after it, and of another generation all the same. And snapshots that bear a mark expire.
+        let is_bare = |table: &LoadedTable| generation.is_some() && tombstones::has_bare_head(table);
+        let marked = existing.filter(|table| replace_all || is_bare(table));
         return Ok(marked.map(|table| {
             let change = tombstones::change(&table, read_at, &[], Vec::new(), generation);
             (table.name, change)

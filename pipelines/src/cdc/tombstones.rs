@@ -53,7 +53,14 @@ pub(crate) fn are_of(state: &RefreshState, table: Option<&LoadedTable>) -> bool 
     }
 }
 
-/// The generation of rows that bring more tombstones. Those that were rolled back do not know of all that were written: the table does.
+/// Whether others wrote the newest snapshot: a compaction, which bears no mark.
+pub(super) fn has_bare_head(table: &LoadedTable) -> bool {
+    let head = table.metadata.current_snapshot();
+    head.is_some_and(|head| !head.summary().additional_properties.contains_key(GENERATION_KEY))
+}
+
+/// The generation of rows that bring more tombstones, or mark them anew. Those that were rolled back do not know of all that were written: the
+/// table does.
 pub(super) fn with_more(own: Generation, table: Option<&LoadedTable>) -> Generation {
     let marked = table.and_then(|table| mark(&table.metadata)).and_then(generation);
     let buried = marked.map_or(own.buried, |marked| marked.buried.max(own.buried));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tidewater_table::{Catalog, rollback_to_snapshot};
+use tidewater_table::{Catalog, Change, expire, rollback_to_snapshot};
 
 use super::histories::{Record, deed, log, naive};
 use super::{FILTER, MODEL, SILVER, SOFT_DELETE, lake_of, roll_back, run, run_full, silver_head};
@@ -148,6 +148,29 @@ async fn tombstones_are_rolled_back() {
         assert_eq!(deleted, ["1,20", "2,12"]);
         assert_eq!(run(&pipelines).await.mode, Mode::UpToDate);
     }
+}
+
+// Goal: tombstones are still known for the model's own when a compaction came and all that was before it has expired. Method: a snapshot as
+// compactions leave it, a run without deletes, an expiry of all but the newest one, and a late change.
+#[tokio::test]
+async fn compactions_and_expiries_leave_the_mark() {
+    let (lake, pipelines) = lake_of(MODEL).await;
+    let first = [change("c", 10, 0, 1, 1, Some("a")), change("d", 20, 1, 1, 0, None)];
+    lake.append("bronze.patients", &first).await;
+    run(&pipelines).await;
+    lake.commit(GRAVES, &Change::append(Vec::new())).await;
+    for (id, snapshots_count) in [(2, 3), (3, 3)] {
+        lake.append("bronze.patients", &[change("c", 20 + id, id, id, 1, Some("b"))])
+            .await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        assert_eq!(lake.load(GRAVES).await.metadata.snapshots().len(), snapshots_count);
+    }
+    let expired = expire(lake.catalog.as_ref(), &lake.store, &table_name(GRAVES), 1_u32).await;
+    assert_eq!(expired.expect("an expiry").snapshots.len(), 2);
+    lake.append("bronze.patients", &[change("u", 15, 4, 1, 5, Some("late"))])
+        .await;
+    assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+    assert_eq!(lake.lines(SILVER).await, ["2,1,b", "3,1,b"]);
 }
 
 // Goal: a model of which nothing was deleted is not refreshed again and again, with and without a table of tombstones. Method: refreshes and
