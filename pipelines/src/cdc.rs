@@ -10,7 +10,7 @@
 //!   (`_lsn_of_<column>`, null if it is the row's own, -1 if it was never seen);
 //! - in `ops.tombstones__<schema>__<name>`, key and sequence of every delete, and of what hid a row, committed in the same
 //!   transaction;
-//! - in the refresh state, the newest truncate and the columns that were ever left out.
+//! - in the refresh state, the newest truncate, the columns that were ever left out, and which tombstones belong to the rows.
 
 mod affected;
 mod events;
@@ -19,7 +19,7 @@ mod merge;
 mod run;
 pub(crate) mod shape;
 mod shown;
-mod tombstones;
+pub(crate) mod tombstones;
 
 pub(crate) use run::prepare;
 

@@ -169,6 +169,18 @@ pub enum PipelineError {
         /// The other.
         second: Box<Place>,
     },
+    /// The deleted keys of a model would go into the table of another model, or to its deleted keys.
+    #[error("{place}: deleted keys of model {model} would go into {table}, which is of model {other}")]
+    TombstonesShared {
+        /// Where the model is.
+        place: Box<Place>,
+        /// The model.
+        model: Box<TableName>,
+        /// Where they would go.
+        table: Box<TableName>,
+        /// The other one.
+        other: Box<TableName>,
+    },
     /// The SQL of a `cdc` model is more than a selection from its source.
     #[error("{place}: a cdc model selects from its source and nothing else: {reason}")]
     CdcQuery {
@@ -301,6 +313,7 @@ impl Coded for PipelineError {
             | Self::Cycle { .. }
             | Self::UnknownTable { .. }
             | Self::Duplicate { .. }
+            | Self::TombstonesShared { .. }
             | Self::CdcQuery { .. }
             | Self::Key { .. }
             | Self::SchemaChange { .. } => ErrorKind::Invalid,
@@ -341,6 +354,7 @@ impl Coded for PipelineError {
             Self::LeftToOthers => "PIP-0024",
             Self::TableForeign { .. } => "PIP-0025",
             Self::Undecided { .. } => "PIP-0026",
+            Self::TombstonesShared { .. } => "PIP-0027",
         }
     }
 
@@ -368,6 +382,7 @@ impl Coded for PipelineError {
             Self::UnknownTable { nearest, .. } => {
                 did_you_mean(nearest).or_else(|| Some("declare it in sources/*.yml or write a model for it".into()))
             }
+            Self::TombstonesShared { .. } => Some("give one of the two models another name".into()),
             Self::NoSuchModel { nearest, .. } => {
                 did_you_mean(nearest).or_else(|| Some("tidewater pipeline status tells their names".into()))
             }

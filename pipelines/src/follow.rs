@@ -147,7 +147,8 @@ impl Pipelines {
                     .map(|model| target_lag(project, model))
                     .min()
                     .unwrap_or_default(),
-                asks_for_date: models.iter().any(|model| model.run_time == RunTime::Date),
+                // Whoever asks for the time asks for the day.
+                asks_for_date: models.iter().any(|model| model.run_time != RunTime::Unused),
                 unit,
                 dirty_since: None,
                 running: false,

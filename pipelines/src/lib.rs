@@ -51,5 +51,5 @@ pub use project::{Project, Source};
 pub use report::{Failure, ModelRun, ModelStatus, RowCounts, RunReport};
 pub use run_log::RunLog;
 pub use selection::Selection;
-pub use state::{REFRESH_STATE_KEY, RefreshState, Watermark};
+pub use state::{Generation, REFRESH_STATE_KEY, RefreshState, Watermark};
 pub use views::Views;

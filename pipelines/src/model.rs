@@ -134,9 +134,9 @@ pub struct Model {
     pub description: Option<String>,
     /// Who answers for it.
     pub owner: Option<String>,
-    /// Whether the query asks for the time of the run.
+    /// Whether the query asks for the time of the run, itself or by a view that it reads.
     pub run_time: RunTime,
-    /// Changes when the meaning of the model changes, not when its text is laid out anew.
+    /// Changes when the meaning of the model changes, or of a view that it reads, not when their texts are laid out anew.
     pub fingerprint: String,
 }
 
@@ -243,6 +243,18 @@ impl Model {
             run_time,
             fingerprint,
         })
+    }
+
+    /// Takes over what the views mean that it reads: nothing else tells that its rows are others where one of them was changed.
+    pub(crate) fn see_through(&mut self, views: &[(String, RunTime)]) {
+        if views.is_empty() {
+            return;
+        }
+        let texts = views.iter().map(|(fingerprint, _)| fingerprint.as_str());
+        self.fingerprint = digest([self.fingerprint.as_str()].into_iter().chain(texts));
+        self.run_time = views
+            .iter()
+            .fold(self.run_time, |all, (_, run_time)| all.max(*run_time));
     }
 
     /// Its file.
@@ -356,19 +368,22 @@ fn cdc(header: &Header, place: &Place, query: &mut Option<Query>) -> Result<CdcS
 
 /// Of the parsed query and the keys that change what is stored, so that layout and descriptions do not matter.
 fn fingerprint(query: &Query, kind: &Kind, partition_by: &[PartitionBy], sort_by: &[SortBy]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |text: &str| {
-        hasher.update(&(text.len() as u64).to_be_bytes());
-        hasher.update(text.as_bytes());
-    };
-    part(kind.name());
-    part(&query.to_string());
+    let mut parts = vec![kind.name().to_owned(), query.to_string()];
     if let Kind::Cdc(cdc) = kind {
-        cdc.key.iter().chain(&cdc.sequence_by).for_each(|text| part(text));
-        part(cdc.delete_when.as_deref().unwrap_or_default());
+        parts.extend(cdc.key.iter().chain(&cdc.sequence_by).cloned());
+        parts.push(cdc.delete_when.clone().unwrap_or_default());
     }
-    partition_by.iter().for_each(|partition| part(&partition.to_string()));
-    sort_by.iter().for_each(|sort| part(&sort.to_string()));
+    parts.extend(partition_by.iter().map(ToString::to_string));
+    parts.extend(sort_by.iter().map(ToString::to_string));
+    digest(parts.iter().map(String::as_str))
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
     hasher.finalize().to_hex().as_str().chars().take(16).collect()
 }
 

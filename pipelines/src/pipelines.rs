@@ -316,7 +316,7 @@ impl Inner {
         self.project.check_inputs(&existing)
     }
 
-    /// The models' tables and their stored inputs, as they are now, each loaded once.
+    /// The models' tables, their stored inputs and their tombstones, as they are now, each loaded once.
     async fn tables(&self, models: &[&Model]) -> Result<Tables> {
         let own = models.iter().map(|model| model.name.clone());
         let names: BTreeSet<TableName> = models
@@ -324,6 +324,19 @@ impl Inner {
             .flat_map(|model| self.project.stored_inputs(model))
             .chain(own)
             .collect();
+        let mut tables = self.loaded(names).await?;
+        // After the rows: all tombstones that these rest on are there then, and if there are more, the rows have changed too.
+        let logs = models.iter().filter(|model| matches!(model.kind, Kind::Cdc(_)));
+        // A name that none can have is refused where the model runs.
+        let tombstones: BTreeSet<TableName> = logs
+            .filter_map(|model| cdc::tombstones::name(&model.name).ok())
+            .collect();
+        tables.extend(self.loaded(tombstones).await?);
+        Ok(tables)
+    }
+
+    /// Those of the tables that are there.
+    async fn loaded(&self, names: BTreeSet<TableName>) -> Result<Tables> {
         // Collected: a closure that lives across an await makes this future not `Send` in general.
         let loads: Vec<_> = names.iter().map(|name| self.worker.load(name)).collect();
         let loaded: Vec<Option<LoadedTable>> = stream::iter(loads).buffered(LOADS_AT_ONCE_MAX).try_collect().await?;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use iceberg::spec::{Snapshot, TableMetadata};
 use serde::Serialize;
 use tidewater_core::TableName;
 use tidewater_table::LoadedTable;
 
+use crate::cdc::tombstones;
 use crate::error::Result;
 use crate::model::{Kind, Model, TargetLag};
 use crate::project::Project;
@@ -106,13 +108,18 @@ pub(crate) fn resolve(project: &Project, model: &Model, tables: &Tables, wish: W
         Some(table) if !matches!(model.kind, Kind::View) => RefreshState::newest(&model.name, &table.metadata)?,
         _ => None,
     };
+    let buried = match &model.kind {
+        // A name that none can have is refused where the model runs.
+        Kind::Cdc(_) => tombstones::name(&model.name).ok().and_then(|name| tables.get(&name)),
+        Kind::Table | Kind::View => None,
+    };
     let stored = project.stored_inputs(model);
     let inputs = stored.iter().map(|name| input(name, tables, state.as_ref())).collect();
     let Decision { mode, reason, loud } = match &model.kind {
         Kind::View => Decision::new(Mode::View, "a view runs when it is read"),
         Kind::Table | Kind::Cdc(_) => match unfilled(project, stored.iter(), tables) {
             Some(reason) => Decision::new(Mode::Waiting, reason),
-            None => decide(model, stored.iter(), tables, state.as_ref(), wish),
+            None => decide(model, stored.iter(), tables, state.as_ref(), buried, wish),
         },
     };
     Ok(ModelPlan {
@@ -174,6 +181,7 @@ fn decide<'a>(
     inputs: impl Iterator<Item = &'a TableName>,
     tables: &Tables,
     state: Option<&RefreshState>,
+    buried: Option<&LoadedTable>,
     wish: Wish,
 ) -> Decision {
     let Some(target) = tables.get(&model.name) else {
@@ -190,6 +198,11 @@ fn decide<'a>(
     };
     if state.fingerprint != model.fingerprint {
         return Decision::loud("the model has changed since its last run");
+    }
+    if matches!(model.kind, Kind::Cdc(_)) && !tombstones::are_of(state, buried) {
+        return Decision::loud(
+            "its tombstones are not those of its rows: the table was rolled back, or they were dropped",
+        );
     }
     let mut moved = Vec::new();
     for name in inputs {
@@ -219,31 +232,38 @@ fn increment(name: &TableName, mark: &Watermark, tables: &Tables) -> Decision {
     let Some(source) = tables.get(name).map(|table| &table.metadata) else {
         return Decision::new(Mode::Waiting, format!("{name} does not exist yet"));
     };
-    let Some(from) = mark.snapshot_id else {
-        return Decision::new(
-            Mode::Incremental,
-            format!("all of {name}, which was empty at the last run"),
-        );
-    };
-    let mut snapshots_count = 0_usize;
-    let mut snapshot = source.current_snapshot();
-    for _ in 0..source.snapshots().len() {
-        match snapshot {
-            Some(current) if current.snapshot_id() != from => {
-                snapshots_count += 1;
-                snapshot = current
-                    .parent_snapshot_id()
-                    .and_then(|parent| source.snapshot_by_id(parent));
+    let mut at = source.current_snapshot_id();
+    for snapshots_count in 0..=source.snapshots().len() {
+        match at.and_then(|id| source.snapshot_by_id(id)) {
+            None if at.is_some() => break,
+            Some(read) if at == mark.snapshot_id => {
+                return match has_lost_columns(source, read) {
+                    true => Decision::loud(format!("columns of {name} were dropped or renamed since the last run")),
+                    false => Decision::new(Mode::Incremental, format!("{snapshots_count} new snapshots of {name}")),
+                };
             }
-            _ => break,
+            None if mark.snapshot_id.is_none() => {
+                let reason = format!("all of {name}, which was empty at the last run");
+                return Decision::new(Mode::Incremental, reason);
+            }
+            None => break,
+            Some(newer) => at = newer.parent_snapshot_id(),
         }
     }
-    match snapshot {
-        Some(_) => Decision::new(Mode::Incremental, format!("{snapshots_count} new snapshots of {name}")),
-        None => Decision::loud(format!(
-            "snapshot {from} of {name}, read last, was expired or rolled back"
-        )),
-    }
+    Decision::loud(match mark.snapshot_id {
+        Some(from) => format!("snapshot {from} of {name}, read last, was expired or rolled back"),
+        None => format!("the first snapshots of {name}, which was empty at the last run, were expired"),
+    })
+}
+
+/// Whether a column of then is there no longer, or under another name: in rows that were read it has what a run of now would not read.
+fn has_lost_columns(source: &TableMetadata, read: &Snapshot) -> bool {
+    let then = read.schema_id().and_then(|id| source.schema_by_id(id));
+    let now = source.current_schema();
+    then.is_some_and(|then| {
+        let mut columns = then.field_id_to_name_map().iter();
+        columns.any(|(id, name)| now.name_by_field_id(*id) != Some(name.as_str()))
+    })
 }
 
 /// Nothing moved, but a query that asks for the time may answer otherwise now.

@@ -11,9 +11,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use tidewater_core::TableName;
 
+use crate::cdc::tombstones;
 use crate::error::{PipelineError, Place, Result};
 use crate::graph::Graph;
-use crate::model::Model;
+use crate::model::{Kind, Model};
+use crate::sql::RunTime;
 
 pub use source::Source;
 pub(crate) use variables::Variables;
@@ -116,11 +118,24 @@ impl Project {
 
     fn assemble(
         name: String,
-        models: BTreeMap<TableName, Model>,
+        mut models: BTreeMap<TableName, Model>,
         sources: BTreeMap<TableName, Source>,
         target_lag_default: Duration,
     ) -> Result<Self> {
+        check_tombstones(&models)?;
         let graph = Graph::of(&models)?;
+        // In this order a view knows already what those mean that it reads itself.
+        for name in graph.order() {
+            let inputs = models.get(name).into_iter().flat_map(|model| &model.inputs);
+            let views: Vec<(String, RunTime)> = inputs
+                .filter_map(|input| models.get(input))
+                .filter(|input| matches!(input.kind, Kind::View))
+                .map(|view| (view.fingerprint.clone(), view.run_time))
+                .collect();
+            if let Some(model) = models.get_mut(name) {
+                model.see_through(&views);
+            }
+        }
         Ok(Self {
             name,
             models,
@@ -129,6 +144,28 @@ impl Project {
             target_lag_default,
         })
     }
+}
+
+/// Refuses models whose deleted keys would be taken for those of another one, as their names are `a.b__c` and `a__b.c`, or would go among the
+/// rows of one.
+fn check_tombstones(models: &BTreeMap<TableName, Model>) -> Result<()> {
+    let mut taken: BTreeMap<TableName, &Model> = BTreeMap::new();
+    for model in models.values().filter(|model| matches!(model.kind, Kind::Cdc(_))) {
+        // A name that none can have is refused where the model runs.
+        let Ok(table) = tombstones::name(&model.name) else {
+            continue;
+        };
+        if let Some(other) = models.get(&table).or_else(|| taken.get(&table).copied()) {
+            return Err(PipelineError::TombstonesShared {
+                place: Box::new(model.place()),
+                model: Box::new(model.name.clone()),
+                table: Box::new(table),
+                other: Box::new(other.name.clone()),
+            });
+        }
+        taken.insert(table, model);
+    }
+    Ok(())
 }
 
 /// `models/silver/users.sql` is `silver.users` unless its header says otherwise.

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat};
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, Query, Statement, visit_expressions, visit_expressions_mut,
+    Expr, FunctionArguments, Query, Statement, Visit, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -34,9 +34,10 @@ pub enum RunTime {
 }
 
 impl RunTime {
-    pub(crate) fn of(query: &Query) -> Self {
+    /// Of a query or a part of one.
+    pub(crate) fn of(part: &impl Visit) -> Self {
         let mut found = Self::Unused;
-        let _: ControlFlow<()> = visit_expressions(query, |expression| {
+        let _: ControlFlow<()> = visit_expressions(part, |expression| {
             found = found.max(called(expression));
             ControlFlow::Continue(())
         });

@@ -24,6 +24,16 @@ pub struct Watermark {
     pub snapshot_id: Option<i64>,
 }
 
+/// Which tombstones are those of a `cdc` model's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Generation {
+    /// Of the full refresh that the rows go back to. Their tombstones bear it.
+    pub id: Uuid,
+    /// How often they were written, as far as these rows know.
+    pub buried: u64,
+}
+
 /// Progress of a model, and what is needed to go on from there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,6 +54,9 @@ pub struct RefreshState {
     /// `cdc`: columns that the source left out at least once.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub carried: BTreeSet<String>,
+    /// `cdc`: the tombstones that belong to the rows. Earlier versions told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
 }
 
 impl RefreshState {
@@ -79,12 +92,17 @@ impl RefreshState {
 mod tests {
     use super::*;
 
-    // Goal: states written by this version can be read by later ones. Method: a golden text, there and back.
+    // Goal: states written by this version can be read by later ones, and those of earlier ones by this. Method: golden texts, there and
+    // back.
     #[test]
     fn golden_state() -> Result<(), Box<dyn std::error::Error>> {
-        let golden = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":[9,4],"carried":["notes"]}"#;
-        let state: RefreshState = serde_json::from_str(golden)?;
-        assert_eq!(state.to_json()?, golden);
+        let earlier = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":[9,4],"carried":["notes"]}"#;
+        let generation = r#","generation":{"id":"00000000-0000-0000-0000-000000000002","buried":3}}"#;
+        let golden = format!("{}{generation}", earlier.trim_end_matches('}'));
+        for golden in [earlier, golden.as_str()] {
+            let state: RefreshState = serde_json::from_str(golden)?;
+            assert_eq!(state.to_json()?, golden);
+        }
         Ok(())
     }
 }

@@ -62,6 +62,7 @@ pub(crate) async fn prepare(
         inputs: watermarks(plan, tables),
         truncated: None,
         carried: BTreeSet::new(),
+        generation: None,
     };
     let change = Change::overwrite(removed.into_iter().map(|file| file.path), added)
         .read_at(target.metadata.current_snapshot_id())

@@ -313,7 +313,7 @@ pub(super) fn look(shape: &Shape, key: &[String], with_unavailable: bool) -> Str
         count(&change),
         count(&format!("{change} AND {}", deleted(shape))),
         count(&format!("{change} AND ({})", keyless.join(" OR "))),
-        count("op = 't'"),
+        count(&counts_as_truncate(shape)),
         shape.relation,
     )
 }
@@ -325,9 +325,10 @@ pub(super) fn newest_truncate(shape: &Shape, sequence: &[Sequence]) -> String {
         .map(|s| format!("{} AS {}", s.sql, quoted(&s.name)))
         .collect();
     format!(
-        "SELECT {} FROM {CHANGES} AS {} WHERE op = 't' ORDER BY {} LIMIT 1",
+        "SELECT {} FROM {CHANGES} AS {} WHERE {} ORDER BY {} LIMIT 1",
         columns.join(", "),
         shape.relation,
+        counts_as_truncate(shape),
         ordered(sequence, " DESC")
     )
 }
@@ -338,6 +339,14 @@ fn counts_as_change(shape: &Shape) -> String {
     match &shape.event_filter {
         Some(filter) => format!("({change} AND {filter})"),
         None => change.into(),
+    }
+}
+
+/// A truncate counts unless the model leaves it out: a condition that cannot tell does not.
+fn counts_as_truncate(shape: &Shape) -> String {
+    match &shape.truncate_filter {
+        Some(filter) => format!("(op = 't' AND coalesce(({filter}), true))"),
+        None => "op = 't'".into(),
     }
 }
 

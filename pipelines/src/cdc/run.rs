@@ -18,7 +18,7 @@ use crate::plan::{Mode, ModelPlan, Tables};
 use crate::refresh::{Prepared, job, sorted, watermarks};
 use crate::report::RowCounts;
 use crate::sql::{self, quoted};
-use crate::state::{REFRESH_STATE_KEY, RefreshState};
+use crate::state::{Generation, REFRESH_STATE_KEY, RefreshState};
 use crate::target;
 use crate::worker::{Worker, bytes_of, failed};
 
@@ -62,7 +62,7 @@ pub(crate) async fn prepare(
         Some(table) if incremental => RefreshState::newest(&model.name, &table.metadata)?,
         _ => None,
     };
-    let grave = worker.load(&tombstones::name(&model.name)?).await?;
+    let grave = tables.get(&tombstones::name(&model.name)?).cloned();
     let grave_files = match &grave {
         Some(table) => {
             ownership::check_tombstones(worker.catalog.as_ref(), &model.name, existing.as_ref(), table).await?;
@@ -125,6 +125,8 @@ pub(crate) async fn prepare(
         .as_arrow()
         .clone();
     let store = worker.engine.store();
+    // Not as it is when it has got its columns: what others commit until then is in none of what was read.
+    let read_at = existing.as_ref().and_then(|table| table.metadata.current_snapshot_id());
     let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
     let mut rows = seen.rows;
 
@@ -174,6 +176,17 @@ pub(crate) async fn prepare(
     };
     rows.written = added.iter().map(|added| added.file.record_count()).sum();
 
+    let more = rows.deletes > 0 || grave.as_ref().is_some_and(tombstones::has_bare_head);
+    let generation = match known {
+        Some(state) => state.generation.map(|own| match more {
+            true => tombstones::with_more(own, grave.as_ref()),
+            false => own,
+        }),
+        None => Some(Generation {
+            id: worker.rng.uuid_v7(worker.clock.now_ms()),
+            buried: u64::from(grave.is_some() || rows.deletes > 0),
+        }),
+    };
     let job = job(model, &target, plan, tables, run_ms);
     let state = RefreshState {
         model: model.name.clone(),
@@ -183,13 +196,17 @@ pub(crate) async fn prepare(
         inputs: watermarks(plan, tables),
         truncated: truncated.clone(),
         carried: carried.clone(),
+        generation,
     };
-    let change = table_change(&target, touched, added, &state, &rows)?.of_job(job);
+    let change = table_change(&target, touched, added, &state, &rows)?
+        .read_at(read_at)
+        .of_job(job);
     let mut changes = vec![(model.name.clone(), change)];
     let graves = Graves {
         existing: grave,
         files: grave_files,
         replace_all: !incremental,
+        generation,
     };
     match bury(worker, model, spec, &session, &events, &columns, graves, rows.deletes).await {
         Ok(buried) => changes.extend(buried.map(|(name, change)| (name, change.of_job(job)))),
@@ -215,7 +232,6 @@ fn table_change(
         false => Change::overwrite(removed, added),
     };
     Ok(change
-        .read_at(target.metadata.current_snapshot_id())
         .exact_head()
         .of_table(target.metadata.uuid())
         .of_schema(target.metadata.current_schema())
@@ -367,6 +383,7 @@ struct Graves {
     existing: Option<LoadedTable>,
     files: Vec<ScanFile>,
     replace_all: bool,
+    generation: Option<Generation>,
 }
 
 /// The tombstones' change: new deletes are added; on a full refresh, or when there are many small files, all are rewritten.
@@ -381,23 +398,31 @@ async fn bury(
     graves: Graves,
     deletes: u64,
 ) -> Result<Option<(TableName, Change)>> {
-    let refilled = graves.replace_all && !graves.files.is_empty();
-    if deletes == 0 && !refilled {
-        return Ok(None);
+    let Graves {
+        existing,
+        files,
+        replace_all,
+        generation,
+    } = graves;
+    let read_at = existing.as_ref().and_then(|table| table.metadata.current_snapshot_id());
+    if deletes == 0 && (!replace_all || files.is_empty()) {
+        // Empty before a full refresh and after it, and of another generation all the same. And snapshots that bear a mark expire.
+        let is_bare = |table: &LoadedTable| generation.is_some() && tombstones::has_bare_head(table);
+        let marked = existing.filter(|table| replace_all || is_bare(table));
+        return Ok(marked.map(|table| {
+            let change = tombstones::change(&table, read_at, &[], Vec::new(), generation);
+            (table.name, change)
+        }));
     }
-    let compact = !graves.replace_all && graves.files.len() >= tombstones::FILES_COUNT_MAX;
+    let compact = !replace_all && files.len() >= tombstones::FILES_COUNT_MAX;
     let key: Vec<Field> = spec
         .key
         .iter()
         .filter_map(|name| columns.field_with_name(name).ok())
         .cloned()
         .collect();
-    let read_at = graves
-        .existing
-        .as_ref()
-        .and_then(|table| table.metadata.current_snapshot_id());
     let (catalog, store) = (worker.catalog.as_ref(), worker.engine.store());
-    let table = tombstones::prepare(catalog, store, model, graves.existing, &key, events.sequence).await?;
+    let table = tombstones::prepare(catalog, store, model, existing, &key, events.sequence).await?;
     let mut text = events.deletes();
     if compact {
         let names: Vec<String> = spec
@@ -412,12 +437,8 @@ async fn bury(
     let plan = worker.plan(model, session, &text).await?;
     // Keys and two numbers a row: small whatever the change log's size.
     let added = worker.write(model, session, plan, &table, 0).await?;
-    let replaced: &[ScanFile] = if compact || graves.replace_all {
-        &graves.files
-    } else {
-        &[]
-    };
-    let change = tombstones::change(&table, read_at, replaced, added);
+    let replaced: &[ScanFile] = if compact || replace_all { &files } else { &[] };
+    let change = tombstones::change(&table, read_at, replaced, added, generation);
     Ok(Some((table.name.clone(), change)))
 }
 

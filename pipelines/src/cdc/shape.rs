@@ -8,16 +8,22 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, ExcludeSelectItem, Expr, GroupByExpr, Ident, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Subscript, TableFactor, Value, Visit, Visitor, WildcardAdditionalOptions,
-    visit_expressions_mut,
+    visit_expressions, visit_expressions_mut,
 };
 use tidewater_core::TableName;
 
 use crate::error::{PipelineError, Place, Result};
 use crate::model::{CdcSpec, Model};
-use crate::sql::{self, literal, quoted};
+use crate::sql::{self, RunTime, literal, quoted};
 
 /// The struct that holds a row after a change.
 const AFTER: &str = "after";
+
+/// Structs that hold the key of a row, and the row before a change.
+const SIDES: [&str; 2] = ["_key", "before"];
+
+/// What a change is.
+const OPERATION: &str = "op";
 
 /// Prefix of fields that describe the change and are no columns of the row (unwrapped change logs carry such).
 const METADATA_PREFIX: &str = "__";
@@ -51,6 +57,8 @@ pub(crate) struct Shape {
     pub(crate) relation: String,
     /// Which changes count at all.
     pub(crate) event_filter: Option<String>,
+    /// Which truncates count.
+    pub(crate) truncate_filter: Option<String>,
     /// Which rows are kept: a row whose newest change does not fulfil all of these is absent.
     pub(crate) row_filter: Vec<Condition>,
     /// When a change removes its row.
@@ -165,6 +173,16 @@ fn parts<'a>(path: &Path, query: &'a Query) -> Result<(&'a Select, Ident)> {
 pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, hidden: &[String]) -> Result<Shape> {
     let path = model.path.as_path();
     let (select, relation) = parts(path, query)?;
+    // Not of `query`: there the time stands in its place.
+    let (asked, _) = parts(path, &model.query)?;
+    if let Some(selection) = &asked.selection
+        && RunTime::of(selection) != RunTime::Unused
+    {
+        return Err(refused(
+            path,
+            "a condition on the time of the run holds for the changes of that run alone, put it into a model that reads this one",
+        ));
+    }
     let binder = Binder {
         path,
         relation: normalized(&relation),
@@ -206,7 +224,7 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
             })?;
         column.sql = binder.key_expression(&column.sql)?;
     }
-    let (event_filter, row_filter) = binder.filters(select.selection.as_ref());
+    let conditions = binder.conditions(select.selection.as_ref());
     let gone = binder.delete_default();
     let delete_when = match &spec.delete_when {
         Some(given) => Condition {
@@ -222,8 +240,9 @@ pub(crate) fn bind(model: &Model, spec: &CdcSpec, query: &Query, log: &Schema, h
     Ok(Shape {
         columns,
         relation: quoted(&binder.relation),
-        event_filter,
-        row_filter,
+        event_filter: joined(&conditions.events),
+        truncate_filter: joined(&conditions.truncates),
+        row_filter: conditions.rows,
         delete_when,
         gone,
     })
@@ -235,6 +254,13 @@ pub(crate) fn struct_fields<'a>(log: &'a Schema, name: &str) -> Option<&'a Field
         DataType::Struct(fields) => Some(fields),
         _ => None,
     }
+}
+
+/// What a query asks for, by what it is asked of.
+struct Conditions<'a> {
+    events: Vec<&'a Expr>,
+    truncates: Vec<&'a Expr>,
+    rows: Vec<Condition>,
 }
 
 struct Binder<'a> {
@@ -388,7 +414,7 @@ impl Binder<'_> {
                 return ControlFlow::Continue(());
             };
             let mut places = vec![field_of(AFTER, &name)];
-            for side in ["_key", "before"] {
+            for side in SIDES {
                 let other = struct_fields(self.log, side).and_then(|fields| fields.iter().find(|f| *f.name() == name));
                 places.extend(other.map(|other| cast(&field_of(side, &name), other, field)));
             }
@@ -406,10 +432,10 @@ impl Binder<'_> {
         }
     }
 
-    /// Conditions on the row decide about the row; the others about the change.
-    fn filters(&self, selection: Option<&Expr>) -> (Option<String>, Vec<Condition>) {
+    /// Conditions on the row decide about the row; the others about the change, and about a truncate if that is one of what they ask for.
+    fn conditions<'e>(&self, selection: Option<&'e Expr>) -> Conditions<'e> {
         let mut conditions = Vec::new();
-        let mut open: Vec<&Expr> = selection.into_iter().collect();
+        let mut open: Vec<&'e Expr> = selection.into_iter().collect();
         while let Some(expression) = open.pop() {
             match expression {
                 Expr::BinaryOp {
@@ -421,21 +447,49 @@ impl Binder<'_> {
                 condition => conditions.push(condition),
             }
         }
-        let (rows, events): (Vec<&Expr>, Vec<&Expr>) = conditions
+        let (rows, events): (Vec<&'e Expr>, Vec<&'e Expr>) = conditions
             .into_iter()
             .partition(|condition| !self.fields(condition).is_empty());
         let rows = rows.into_iter().map(|condition| Condition {
             sql: format!("({condition})"),
             fields: self.deciding(condition),
         });
-        let events: Vec<String> = events.iter().map(|condition| format!("({condition})")).collect();
-        ((!events.is_empty()).then(|| events.join(" AND ")), rows.collect())
+        let truncates = events
+            .iter()
+            .copied()
+            .filter(|condition| !self.is_of_changes(condition));
+        Conditions {
+            truncates: truncates.collect(),
+            events,
+            rows: rows.collect(),
+        }
+    }
+
+    /// Whether a condition asks what kind of change it is, or for a row: of a truncate it would tell that there is none.
+    fn is_of_changes(&self, condition: &Expr) -> bool {
+        let found: ControlFlow<()> = visit_expressions(condition, |part| {
+            let column = match part {
+                Expr::Identifier(ident) => Some(ident),
+                Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                    [relation, column, ..] if normalized(relation) == self.relation => Some(column),
+                    [column, ..] => Some(column),
+                    [] => None,
+                },
+                _ => None,
+            };
+            let column = column.map(normalized);
+            match column.is_some_and(|column| column == OPERATION || SIDES.contains(&column.as_str())) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        found.is_break()
     }
 
     fn delete_default(&self) -> String {
         let mut conditions = Vec::new();
-        if self.log.field_with_name("op").is_ok() {
-            conditions.push("op = 'd'".to_owned());
+        if self.log.field_with_name(OPERATION).is_ok() {
+            conditions.push(format!("{OPERATION} = 'd'"));
         }
         // The unwrapped form says it in a field of the row, as text.
         if self.after.iter().any(|field| field.name() == "__deleted") {
@@ -479,6 +533,12 @@ impl Visitor for FieldVisitor<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// All of these conditions in one; none if there are none.
+fn joined(conditions: &[&Expr]) -> Option<String> {
+    let conditions: Vec<String> = conditions.iter().map(|condition| format!("({condition})")).collect();
+    (!conditions.is_empty()).then(|| conditions.join(" AND "))
 }
 
 fn cast(sql: &str, from: &Field, to: &Field) -> String {

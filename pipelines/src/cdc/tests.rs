@@ -1,9 +1,11 @@
 //! Tables of kind `cdc` against a model of what happened in the source.
 
 mod erased;
+mod generations;
 mod hidden_rows;
 mod histories;
 mod keys;
+mod raced;
 mod rolled_back;
 mod row_ids;
 
@@ -185,6 +187,50 @@ async fn selections_and_derived_columns() {
         .await;
     assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
     assert!(lake.lines(rows).await.is_empty());
+}
+
+// Goal: a truncate that the model leaves out takes no rows away, and one counts of which its conditions cannot tell. Method: two databases in
+// one log, told apart by the partition, of which each is truncated; and conditions on the key, which a truncate has none of, and on the kind
+// of a change.
+#[tokio::test]
+async fn truncates_that_are_left_out() {
+    for (condition, after_other) in [
+        ("_kafka_partition = 0", vec!["1,1,a"]),
+        ("_key.id < 100", Vec::new()),
+        ("_key.id IS NOT NULL", Vec::new()),
+        ("op IN ('c', 'u', 'd')", Vec::new()),
+        ("op <> 'r' AND patients._kafka_partition = 0", vec!["1,1,a"]),
+    ] {
+        let text = format!("/*---\nkind: cdc\nkey: id\n---*/\nSELECT after.* FROM bronze.patients WHERE {condition}");
+        let (lake, pipelines) = lake_of(&text).await;
+        let truncate =
+            |lsn: i64, partition: i32| json!({"op": "t", "_lsn": lsn, "_offset": lsn, "_kafka_partition": partition});
+        lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+            .await;
+        run(&pipelines).await;
+        lake.append("bronze.patients", &[truncate(10, 1)]).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        assert_eq!(lake.lines(SILVER).await, after_other, "{condition}");
+        run_full(&pipelines).await;
+        assert_eq!(lake.lines(SILVER).await, after_other, "{condition}");
+        lake.append("bronze.patients", &[truncate(20, 0)]).await;
+        assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+        assert!(lake.lines(SILVER).await.is_empty(), "{condition}");
+    }
+}
+
+// Goal: a condition that would be asked when a change is read, and never again, is refused. Method: one on the day of the run.
+#[tokio::test]
+async fn conditions_on_the_time_of_the_run() {
+    let text = "/*---\nkind: cdc\nkey: id\n---*/\n\
+        SELECT after.* FROM bronze.patients WHERE after.id < 5 AND after.score < date_part('day', run_date())";
+    let (lake, pipelines) = lake_of(text).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 1, Some("a"))])
+        .await;
+    let report = pipelines.run(&Selection::All, RunOptions::default()).await;
+    let failure = report.expect("a report").models[0].failure.clone().expect("a failure");
+    assert_eq!(failure.code, "PIP-0011", "{failure:?}");
+    assert!(failure.message.contains("time of the run"), "{failure:?}");
 }
 
 // Goal: when increments cannot go on, everything is read again and it is said why. Method: a changed model, a log made anew.

@@ -106,6 +106,31 @@ async fn changes_run_through_the_graph() {
     assert!(tasks.shutdown(Duration::from_secs(10)).await);
 }
 
+// Goal: what asks for the time, itself or by a view, runs on a new day. Method: models that do and one that does not.
+#[tokio::test]
+async fn a_new_day_is_news() {
+    let lake = Lake::new();
+    let pipelines = lake.pipelines(&[
+        ("gold.by_view", "/*---\nkind: table\n---*/ SELECT d FROM silver.today"),
+        ("gold.fixed", "/*---\nkind: table\n---*/ SELECT op FROM bronze.patients"),
+        (
+            "gold.now",
+            "/*---\nkind: table\n---*/ SELECT run_ts() AS t, run_date() AS d FROM bronze.patients",
+        ),
+        (
+            "silver.today",
+            "/*---\nkind: view\n---*/ SELECT run_date() AS d FROM bronze.patients",
+        ),
+    ]);
+    let asks: Vec<(String, bool)> = pipelines
+        .followed()
+        .iter()
+        .map(|unit| (unit.unit.models[0].to_string(), unit.asks_for_date))
+        .collect();
+    let wanted = [("gold.by_view", true), ("gold.fixed", false), ("gold.now", true)];
+    assert_eq!(asks, wanted.map(|(name, asks)| (name.to_owned(), asks)));
+}
+
 // Goal: waits fit the lag and the backoff grows to its limit. Method: arithmetic on a unit without a project.
 #[test]
 fn waits_and_backoff() {

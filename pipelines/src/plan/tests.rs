@@ -1,7 +1,9 @@
 use serde_json::json;
+use tidewater_table::{Alteration, alter_table, expire};
 
+use crate::sql::RunTime;
 use crate::testing::{Lake, change, log_columns, patient, table_name};
-use crate::{Mode, RunOptions, Selection};
+use crate::{Mode, Pipelines, RunOptions, Selection};
 
 const SILVER: (&str, &str) = (
     "silver.patients",
@@ -93,6 +95,123 @@ async fn runs_as_of_a_time() {
         let again = pipelines.run(&Selection::All, options).await.expect("a run");
         assert_eq!(again.models[0].mode, Mode::UpToDate);
     }
+}
+
+/// Runs all models and tells how the last one ran.
+async fn last_run(pipelines: &Pipelines, as_of_ms: i64) -> (Mode, String) {
+    let options = RunOptions {
+        as_of_ms: Some(as_of_ms),
+        full_refresh: false,
+    };
+    let report = pipelines.run(&Selection::All, options).await.expect("a run");
+    assert!(report.succeeded(), "{report:?}");
+    let run = report.models.into_iter().next_back().expect("a model");
+    (run.mode, run.reason)
+}
+
+// Goal: a table is made anew when a view that it reads comes to mean something else, also behind another view, though no table has changed.
+// Method: a view with another condition, there and back, and one that asks for the day.
+#[tokio::test]
+async fn tables_are_rebuilt_when_their_views_change() {
+    let lake = Lake::new();
+    lake.create("bronze.patients", &log_columns(patient())).await;
+    let changes = [change("c", 1, 0, 1, 10, None), change("c", 2, 1, 2, 70, None)];
+    lake.append("bronze.patients", &changes).await;
+    let of_view = |view: &str| {
+        lake.pipelines(&[
+            ("silver.some", &format!("/*---\nkind: view\n---*/ {view}")),
+            ("silver.seen", "/*---\nkind: view\n---*/ SELECT * FROM silver.some"),
+            (
+                "gold.summary",
+                "/*---\nkind: table\n---*/ SELECT max(n) AS n FROM silver.seen",
+            ),
+        ])
+    };
+    let changed = (Mode::Full, "the model has changed since its last run".to_owned());
+    let few = of_view("SELECT _lsn AS n FROM bronze.patients WHERE _lsn < 2");
+    assert_eq!(last_run(&few, 0).await.0, Mode::Full);
+    assert_eq!(last_run(&few, 0).await.0, Mode::UpToDate);
+    assert_eq!(lake.lines("SELECT n FROM gold.summary").await, ["1"]);
+    let all = of_view("SELECT _lsn AS n FROM bronze.patients");
+    assert_eq!(last_run(&all, 0).await, changed);
+    assert_eq!(lake.lines("SELECT n FROM gold.summary").await, ["2"]);
+    assert_eq!(last_run(&few, 0).await, changed);
+    assert_eq!(lake.lines("SELECT n FROM gold.summary").await, ["1"]);
+
+    let day = of_view("SELECT _lsn + date_part('day', run_date()) AS n FROM bronze.patients WHERE _lsn < 2");
+    let day = day.project().models[&table_name("gold.summary")].run_time;
+    assert_eq!(day, RunTime::Date);
+}
+
+// Goal: a table over a view that asks for the day is made anew on the next one. Method: runs as of three times on two days.
+#[tokio::test]
+async fn days_are_seen_through_views() {
+    let lake = Lake::new();
+    lake.create("bronze.patients", &log_columns(patient())).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, None)]).await;
+    let pipelines = lake.pipelines(&[
+        (
+            "gold.by_day",
+            "/*---\nkind: table\n---*/ SELECT max(d) AS d FROM silver.today",
+        ),
+        (
+            "silver.today",
+            "/*---\nkind: view\n---*/ SELECT run_date() AS d FROM bronze.patients",
+        ),
+    ]);
+    for (as_of_ms, mode, day) in [
+        (0, Mode::Full, "1970-01-01"),
+        (3_600_000, Mode::UpToDate, "1970-01-01"),
+        (86_400_000, Mode::Full, "1970-01-02"),
+    ] {
+        assert_eq!(last_run(&pipelines, as_of_ms).await.0, mode);
+        assert_eq!(lake.lines("SELECT d FROM gold.by_day").await, [day]);
+    }
+}
+
+// Goal: a log that was empty at the last run, and of which the first snapshots are gone by now, is read as a whole. Method: an expiry between
+// two runs.
+#[tokio::test]
+async fn the_first_snapshots_are_gone() {
+    let lake = Lake::new();
+    lake.create("bronze.patients", &log_columns(patient())).await;
+    let pipelines = lake.pipelines(&[SILVER]);
+    assert_eq!(last_run(&pipelines, 0).await.0, Mode::Full);
+    for id in 1..=3 {
+        lake.append("bronze.patients", &[change("c", id, id, id, 10, None)])
+            .await;
+    }
+    let log = table_name("bronze.patients");
+    let expired = expire(lake.catalog.as_ref(), &lake.store, &log, 1_u32).await;
+    assert_eq!(expired.expect("an expiry").snapshots.len(), 2);
+    let reason = "the first snapshots of bronze.patients, which was empty at the last run, were expired";
+    assert_eq!(last_run(&pipelines, 0).await, (Mode::Full, reason.to_owned()));
+    assert_eq!(lake.lines("SELECT count(*) FROM silver.patients").await, ["3"]);
+}
+
+// Goal: rows that were read have the values of a column that got another name, as those have that are read later. Method: a new name between
+// two runs; then an increment again.
+#[tokio::test]
+async fn columns_of_a_log_get_other_names() {
+    let lake = Lake::new();
+    lake.create("bronze.patients", &log_columns(patient())).await;
+    let pipelines = lake.pipelines(&[SILVER]);
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, Some("a"))])
+        .await;
+    assert_eq!(last_run(&pipelines, 0).await.0, Mode::Full);
+    let log = table_name("bronze.patients");
+    let renamed = Alteration::RenameColumn("after.notes".into(), "remarks".to_owned());
+    alter_table(lake.catalog.as_ref(), &lake.store, &log, &[renamed])
+        .await
+        .expect("an altered table");
+    for (id, mode) in [(2, Mode::Full), (3, Mode::Incremental)] {
+        let mut event = change("c", id, id, id, 10, None);
+        event["after"]["remarks"] = json!("b");
+        lake.append("bronze.patients", &[event]).await;
+        assert_eq!(last_run(&pipelines, 0).await.0, mode);
+    }
+    let rows = "SELECT id, notes, remarks FROM silver.patients ORDER BY id";
+    assert_eq!(lake.lines(rows).await, ["1,,a", "2,,b", "3,,b"]);
 }
 
 // Goal: a group is published in one transaction. Method: two tables of a group; the catalog counts its commits.

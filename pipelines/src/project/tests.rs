@@ -54,7 +54,8 @@ fn mistakes() {
     let model = ("models/gold/a.sql", "/*---\nkind: view\n---*/ SELECT 1 AS one");
     let yml = ("lakehouse.yml", "name: x\n");
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
-    let cases: [Case; 6] = [
+    let cdc = "/*---\nkind: cdc\nsource: bronze.a\nkey: id\n---*/";
+    let cases: [Case; 8] = [
         (&[model], "PIP-0001", "lakehouse.yml"),
         (
             &[("lakehouse.yml", "nam: x\n")],
@@ -79,6 +80,23 @@ fn mistakes() {
             ],
             "PIP-0010",
             "declared twice",
+        ),
+        (
+            &[yml, ("models/a/b__c.sql", cdc), ("models/a__b/c.sql", cdc)],
+            "PIP-0027",
+            "c.sql: deleted keys of model a__b.c would go into ops.tombstones__a__b__c, which is of model a.b__c",
+        ),
+        (
+            &[
+                yml,
+                ("models/a/b.sql", cdc),
+                (
+                    "models/ops/tombstones__a__b.sql",
+                    "/*---\nkind: view\n---*/ SELECT 1 AS one",
+                ),
+            ],
+            "PIP-0027",
+            "which is of model ops.tombstones__a__b",
         ),
         (
             &[yml, ("sources/a.yml", "sources:\n  - {name: users, pkey: id}\n")],

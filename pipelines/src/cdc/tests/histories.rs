@@ -15,7 +15,7 @@ use crate::testing::{Lake, change};
 
 /// What happened in the source database.
 #[derive(Debug, Clone)]
-enum Deed {
+pub(super) enum Deed {
     Insert {
         id: i64,
         score: i64,
@@ -41,7 +41,7 @@ enum Deed {
     Truncate,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+pub(super) fn deed() -> impl Strategy<Value = Deed> {
     let id = 0..5_i64;
     prop_oneof![
         6 => (id.clone(), 0..100_i64, any::<u8>()).prop_map(|(id, score, notes)| Deed::Insert { id, score, notes }),
@@ -55,7 +55,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 /// One record of the log, before it has an offset.
 #[derive(Debug, Clone)]
-struct Record {
+pub(super) struct Record {
     /// None: the source tells none.
     lsn: Option<i64>,
     op: &'static str,
@@ -68,7 +68,7 @@ struct Record {
 }
 
 impl Record {
-    fn event(&self, offset: i64) -> Value {
+    pub(super) fn event(&self, offset: i64) -> Value {
         if self.op == "t" {
             return json!({"op": "t", "_lsn": self.lsn, "_offset": offset, "_kafka_partition": 3});
         }
@@ -85,7 +85,7 @@ impl Record {
 }
 
 /// The log of a database in which these things happened.
-fn log(deeds: &[Deed]) -> Vec<Record> {
+pub(super) fn log(deeds: &[Deed]) -> Vec<Record> {
     let mut rows: BTreeMap<i64, (i64, String)> = BTreeMap::new();
     let mut log = Vec::new();
     for (at, deed) in deeds.iter().enumerate() {
@@ -187,7 +187,7 @@ async fn newest_path(lake: &Lake) -> String {
 
 /// The naive way: all records seen so far, in the order of the source, one after the other. Rows that `shows` does not want are there,
 /// and not to be seen.
-fn naive(seen: &[(i64, Record)], shows: fn(i64) -> bool) -> Vec<String> {
+pub(super) fn naive(seen: &[(i64, Record)], shows: fn(i64) -> bool) -> Vec<String> {
     let mut ordered: Vec<&(i64, Record)> = seen.iter().collect();
     ordered.sort_by_key(|(offset, record)| (record.lsn, *offset));
     let mut rows: BTreeMap<i64, (i64, Option<String>)> = BTreeMap::new();
