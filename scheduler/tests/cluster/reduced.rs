@@ -24,7 +24,7 @@ const VISITS_PER_FILE: i64 = 12_500;
 const VISITS: u64 = 250_000;
 
 /// Joins that give rows of a small side and ask the large one by key, with nulls among the keys of both.
-const ASKED_BY_KEY: [&str; 7] = [
+const ASKED_BY_KEY: [&str; 8] = [
     "SELECT count(*), sum(id) FROM orders AS o WHERE id < 2000
      AND EXISTS (SELECT 1 FROM visits AS v WHERE v.k = o.id AND v.doctor <> o.customer)",
     "SELECT count(*), sum(id) FROM orders AS o WHERE id < 2000
@@ -32,6 +32,8 @@ const ASKED_BY_KEY: [&str; 7] = [
     "SELECT note, count(*), sum(id) FROM orders AS o WHERE id < 2000
      AND EXISTS (SELECT 1 FROM visits AS v WHERE v.k = o.id AND v.doctor <> o.customer)
      AND NOT EXISTS (SELECT 1 FROM visits AS w WHERE w.k = o.id AND w.doctor > o.customer + 300) GROUP BY note",
+    "SELECT count(*), sum(id) FROM orders AS o WHERE id < 2000
+     AND NOT EXISTS (SELECT 1 FROM visits AS v WHERE v.k = o.id AND v.doctor = o.customer)",
     "SELECT id, customer FROM orders WHERE id < 40 AND customer IN (SELECT doctor FROM visits)",
     "SELECT o.note, count(*), sum(i.amount) FROM orders AS o JOIN items AS i ON i.order_id = o.id WHERE o.id < 500
      AND NOT EXISTS (SELECT 1 FROM visits AS v WHERE v.k = o.id AND v.doctor < i.amount) GROUP BY o.note",

@@ -1862,7 +1862,9 @@ mod tests {
     /// than matching on the action's structure.
     fn resolved_plan(action: &JoinSelectionAction) -> Arc<dyn ExecutionPlan> {
         match action {
-            JoinSelectionAction::StageBuildSide { .. } => {
+            // tidewater: nor does what stands over such a stage.
+            JoinSelectionAction::StageBuildSide { .. }
+            | JoinSelectionAction::ReduceProbe { .. } => {
                 unreachable!("staging carries no resolved plan to render")
             }
             JoinSelectionAction::Repartition(exec) => {
