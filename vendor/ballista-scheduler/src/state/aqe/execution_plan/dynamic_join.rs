@@ -361,8 +361,11 @@ impl DynamicJoinSelectionExec {
             );
         }
 
+        // tidewater: nor is what ran first as its size was a guess, but for what is small.
         let partition_mode = if self.null_aware
-            || (under_threshold && collect_left_broadcast_safe(build_side_join_type))
+            || (under_threshold
+                && collect_left_broadcast_safe(build_side_join_type)
+                && !is_guess_that_is_large(build_side, build_stats))
         {
             PartitionMode::CollectLeft
         } else {
@@ -789,8 +792,8 @@ fn requires_build_staging(
 /// tidewater: rows of a probe side below which it is shuffled as it is: a stage that waits for another takes longer.
 const REDUCED_PROBE_ROWS_MIN: usize = 200_000;
 
-/// tidewater: bytes of a build side above which its keys are not looked up before the shuffle of the other side: each
-/// task has all of them in memory.
+/// tidewater: bytes of a build side above which its keys are not looked up before the shuffle of the other side, nor is it
+/// broadcast where its size was a guess: each task has all of it in memory.
 const REDUCING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// tidewater: partitions of a plan above which no side runs first for what is decided here. Each of its tasks has written
@@ -856,6 +859,22 @@ fn outnumbers(probe_stats: &Statistics, build_stats: &Statistics, ratio: usize) 
     };
     *probe_rows >= REDUCED_PROBE_ROWS_MIN
         && *probe_rows >= build_rows.saturating_mul(ratio)
+}
+
+/// tidewater: whether a side has run of which nobody could guess the bytes, and has more than each task should have in
+/// memory: by its rows it was not taken for small, and joined by partitions as long as it did not run first.
+fn is_guess_that_is_large(side: &Arc<dyn ExecutionPlan>, measured: &Statistics) -> bool {
+    let Some(exchange) = side.downcast_ref::<ExchangeExec>() else {
+        return false;
+    };
+    let Ok(guess) = StatisticsContext::new()
+        .compute(exchange.input().as_ref(), &StatisticsArgs::new())
+    else {
+        return false;
+    };
+    let bytes = measured.total_byte_size.get_value();
+    guess.total_byte_size.get_value().is_none()
+        && bytes.is_some_and(|bytes| *bytes > REDUCING_BYTES_MAX)
 }
 
 /// tidewater: whether a side of a join is a stage that has run.
