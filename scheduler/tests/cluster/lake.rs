@@ -105,7 +105,7 @@ impl Lake {
         name
     }
 
-    async fn write(&self, name: &TableName, columns: Vec<ArrayRef>) -> Vec<Added> {
+    pub(crate) async fn write(&self, name: &TableName, columns: Vec<ArrayRef>) -> Vec<Added> {
         let table = self.engine.load(name).await.expect("a table");
         let store = self.engine.store();
         let mut writer =
@@ -115,7 +115,7 @@ impl Lake {
         writer.close().await.expect("closed")
     }
 
-    async fn append(&self, name: &TableName, added: Vec<Added>) {
+    pub(crate) async fn append(&self, name: &TableName, added: Vec<Added>) {
         let change = Change::append(added);
         let store = self.engine.store();
         let options = CommitOptions::default();

@@ -10,6 +10,7 @@ mod loss;
 mod node_tls;
 mod operators;
 mod queries;
+mod reduced;
 mod remote;
 mod routes;
 mod row_changes;

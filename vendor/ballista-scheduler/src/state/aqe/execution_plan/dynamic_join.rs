@@ -226,6 +226,11 @@ pub enum JoinSelectionAction {
         build_is_right: bool,
     },
     Repartition(Arc<DynamicJoinSelectionExec>),
+    /// tidewater: shuffle of the probe side what a key of the build side asks for. See [`reduces_probe`].
+    ReduceProbe {
+        /// As for `StageBuildSide`.
+        build_is_right: bool,
+    },
     CollectLeft(Arc<HashJoinExec>),
     LateCollectLeft(Arc<HashJoinExec>),
     Hash(Arc<HashJoinExec>),
@@ -294,6 +299,7 @@ impl DynamicJoinSelectionExec {
                 self.right.as_ref(),
             )?;
         let build_side = if swap_inputs { &self.right } else { &self.left };
+        let probe_side = if swap_inputs { &self.left } else { &self.right };
 
         let build_max_partition_bytes = max_per_partition_build_bytes(build_side);
 
@@ -355,8 +361,11 @@ impl DynamicJoinSelectionExec {
             );
         }
 
+        // tidewater: nor is what ran first as its size was a guess, but for what is small.
         let partition_mode = if self.null_aware
-            || (under_threshold && collect_left_broadcast_safe(build_side_join_type))
+            || (under_threshold
+                && collect_left_broadcast_safe(build_side_join_type)
+                && !is_guess_that_is_large(build_side, build_stats))
         {
             PartitionMode::CollectLeft
         } else {
@@ -400,21 +409,46 @@ impl DynamicJoinSelectionExec {
                 PartitionMode::Partitioned | PartitionMode::CollectLeft,
             ) => self.to_sort_merge_join().map(JoinSelectionAction::Sort),
             (JoinInputState::Unknown, PartitionMode::Partitioned) => {
+                // tidewater: whether the files of a side that runs first may be read
+                // as a whole by each task.
+                let reads_again = bc.stage_build_side_enabled()
+                    && threshold_collect_left_join_bytes != 0
+                    && config.execution.target_partitions <= READ_AGAIN_PARTITIONS_MAX;
                 // Staging fires at most once per join: once it does one child is
                 // an `ExchangeExec`, and this guard never passes again.
                 if bc.stage_build_side_enabled()
                     && !self.left.is::<ExchangeExec>()
                     && !self.right.is::<ExchangeExec>()
-                    && requires_build_staging(
+                    && (requires_build_staging(
                         build_stats,
                         probe_stats,
                         build_side_join_type,
                         threshold_collect_left_join_bytes,
                         bc.stage_build_side_min_probe_ratio(),
                         bc.stage_build_side_max_estimate_multiple(),
-                    )
+                    ) || (reads_again
+                        && runs_first(
+                            build_stats,
+                            probe_stats,
+                            build_side_join_type,
+                            bc.stage_build_side_min_probe_ratio(),
+                        )))
                 {
                     Ok(JoinSelectionAction::StageBuildSide {
+                        build_is_right: swap_inputs,
+                    })
+                } else if reads_again
+                    && has_run(build_side)
+                    && !probe_side.is::<ExchangeExec>()
+                    && reduces_probe(
+                        build_stats,
+                        probe_stats,
+                        build_side_join_type,
+                        threshold_collect_left_join_bytes,
+                        bc.stage_build_side_min_probe_ratio(),
+                    )
+                {
+                    Ok(JoinSelectionAction::ReduceProbe {
                         build_is_right: swap_inputs,
                     })
                 } else {
@@ -431,6 +465,7 @@ impl DynamicJoinSelectionExec {
         let action_label = match &action {
             JoinSelectionAction::StageBuildSide { .. } => "StageBuildSide",
             JoinSelectionAction::Repartition(_) => "Repartition",
+            JoinSelectionAction::ReduceProbe { .. } => "ReduceProbe",
             JoinSelectionAction::CollectLeft(_) => "CollectLeft(broadcast)",
             JoinSelectionAction::LateCollectLeft(_) => "LateCollectLeft(broadcast)",
             JoinSelectionAction::Hash(_) => "Hash(Partitioned)",
@@ -584,6 +619,51 @@ impl DynamicJoinSelectionExec {
         }
     }
 
+    /// tidewater: the same join with a semi join over its probe side, which leaves out the rows that have no key of
+    /// the build side and so no partner. The build side has run: the semi join reads its rows once more.
+    pub(crate) fn with_reduced_probe(
+        &self,
+        build_is_right: bool,
+        plan_id: usize,
+    ) -> Result<Self> {
+        let (build, probe) = if build_is_right {
+            (&self.right, &self.left)
+        } else {
+            (&self.left, &self.right)
+        };
+        let Some(exchange) = build.downcast_ref::<ExchangeExec>() else {
+            return internal_err!("the build side of a reduced probe side has not run");
+        };
+        let keys = self
+            .on
+            .iter()
+            .map(|(left, right)| {
+                if build_is_right {
+                    (Arc::clone(right), Arc::clone(left))
+                } else {
+                    (Arc::clone(left), Arc::clone(right))
+                }
+            })
+            .collect();
+        let reduced = HashJoinExecBuilder::new(
+            Arc::new(exchange.read_again(plan_id)),
+            Arc::clone(probe),
+            keys,
+            JoinType::RightSemi,
+        )
+        .with_partition_mode(PartitionMode::CollectLeft)
+        .with_null_equality(self.null_equality)
+        .build()?;
+        let reduced: Arc<dyn ExecutionPlan> = Arc::new(reduced);
+        let mut join = self.to_partitioned();
+        if build_is_right {
+            join.left = reduced;
+        } else {
+            join.right = reduced;
+        }
+        Ok(join)
+    }
+
     pub(crate) fn from_hash_join(
         hash_join: &HashJoinExec,
         plan_id: usize,
@@ -707,6 +787,100 @@ fn requires_build_staging(
     };
 
     probe_bytes >= build_bytes.saturating_mul(min_probe_ratio)
+}
+
+/// tidewater: rows of a probe side below which it is shuffled as it is: a stage that waits for another takes longer.
+const REDUCED_PROBE_ROWS_MIN: usize = 200_000;
+
+/// tidewater: bytes of a build side above which its keys are not looked up before the shuffle of the other side, nor is it
+/// broadcast where its size was a guess: each task has all of it in memory.
+const REDUCING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// tidewater: partitions of a plan above which no side runs first for what is decided here. Each of its tasks has written
+/// a part for each of them, and who reads it as a whole asks for the square of their number.
+const READ_AGAIN_PARTITIONS_MAX: usize = 16;
+
+/// tidewater: how many times as many rows a probe side has at least where nobody knows how large the build side is.
+const GUESSED_PROBE_RATIO: usize = 2;
+
+/// tidewater: the joins whose rows of the probe side count only if a row of the build side has their key, and that
+/// give rows of the build side, so that it cannot be broadcast. The type is the one with the build side on the left.
+fn asks_by_key(build_side_join_type: JoinType) -> bool {
+    matches!(build_side_join_type, JoinType::LeftSemi | JoinType::LeftAnti)
+}
+
+/// tidewater: whether a join's build side runs first, beside those of [`requires_build_staging`].
+///
+/// What joins leave is a guess in rows, without bytes, and a semi join is guessed to leave all: a side that is no
+/// larger in the end than what is broadcast spares the shuffle of the other one (TPC-H q18). A side that a semi join
+/// looks for in the other one cannot be broadcast, but with its keys much of the other one need not be shuffled (q4,
+/// q21, q22).
+fn runs_first(
+    build_stats: &Statistics,
+    probe_stats: &Statistics,
+    build_side_join_type: JoinType,
+    min_probe_ratio: usize,
+) -> bool {
+    let is_guess = build_stats.total_byte_size.get_value().is_none();
+    if asks_by_key(build_side_join_type) {
+        outnumbers(probe_stats, build_stats, min_probe_ratio)
+    } else if is_guess && collect_left_broadcast_safe(build_side_join_type) {
+        outnumbers(probe_stats, build_stats, GUESSED_PROBE_RATIO)
+    } else {
+        false
+    }
+}
+
+/// tidewater: whether the keys of a build side that has run are so few that the probe side is looked through for them
+/// before it is shuffled.
+fn reduces_probe(
+    build_stats: &Statistics,
+    probe_stats: &Statistics,
+    build_side_join_type: JoinType,
+    broadcast_threshold_bytes: usize,
+    min_probe_ratio: usize,
+) -> bool {
+    let bytes_max = REDUCING_BYTES_MAX.min(broadcast_threshold_bytes);
+    let Some(build_bytes) = build_stats.total_byte_size.get_value() else {
+        return false;
+    };
+    asks_by_key(build_side_join_type)
+        && (1..=bytes_max).contains(build_bytes)
+        && outnumbers(probe_stats, build_stats, min_probe_ratio)
+}
+
+/// tidewater: whether a probe side is large, and has so many times as many rows as the build side.
+fn outnumbers(probe_stats: &Statistics, build_stats: &Statistics, ratio: usize) -> bool {
+    let (Some(probe_rows), Some(build_rows)) = (
+        probe_stats.num_rows.get_value(),
+        build_stats.num_rows.get_value(),
+    ) else {
+        return false;
+    };
+    *probe_rows >= REDUCED_PROBE_ROWS_MIN
+        && *probe_rows >= build_rows.saturating_mul(ratio)
+}
+
+/// tidewater: whether a side has run of which nobody could guess the bytes, and has more than each task should have in
+/// memory: by its rows it was not taken for small, and joined by partitions as long as it did not run first.
+fn is_guess_that_is_large(side: &Arc<dyn ExecutionPlan>, measured: &Statistics) -> bool {
+    let Some(exchange) = side.downcast_ref::<ExchangeExec>() else {
+        return false;
+    };
+    let Ok(guess) = StatisticsContext::new()
+        .compute(exchange.input().as_ref(), &StatisticsArgs::new())
+    else {
+        return false;
+    };
+    let bytes = measured.total_byte_size.get_value();
+    guess.total_byte_size.get_value().is_none()
+        && bytes.is_some_and(|bytes| *bytes > REDUCING_BYTES_MAX)
+}
+
+/// tidewater: whether a side of a join is a stage that has run.
+fn has_run(side: &Arc<dyn ExecutionPlan>) -> bool {
+    side.downcast_ref::<ExchangeExec>()
+        .is_some_and(|exchange| exchange.shuffle_created() && !exchange.broadcast)
 }
 
 /// Whether the build (left) side of a `Partitioned` hash join fits the
@@ -1707,7 +1881,9 @@ mod tests {
     /// than matching on the action's structure.
     fn resolved_plan(action: &JoinSelectionAction) -> Arc<dyn ExecutionPlan> {
         match action {
-            JoinSelectionAction::StageBuildSide { .. } => {
+            // tidewater: nor does what stands over such a stage.
+            JoinSelectionAction::StageBuildSide { .. }
+            | JoinSelectionAction::ReduceProbe { .. } => {
                 unreachable!("staging carries no resolved plan to render")
             }
             JoinSelectionAction::Repartition(exec) => {

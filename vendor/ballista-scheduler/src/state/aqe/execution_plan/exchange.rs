@@ -22,6 +22,7 @@ use ballista_core::serde::scheduler::PartitionLocation;
 use datafusion::common::ScalarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::Statistics;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::{
     common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
@@ -170,6 +171,25 @@ impl ExchangeExec {
             self.shuffle_partitions.clone(),
             self.coalesce.clone(),
             self.range_repartition_routing.clone(),
+            true,
+            self.inactive_stage,
+        )
+    }
+
+    /// tidewater: the rows of this exchange, which has run, for a second reader: all of them for each of its tasks. What
+    /// is below stays with the first reader, or a chain of such exchanges would double the plan with each. So does
+    /// what is decided about its partitions.
+    pub(crate) fn read_again(&self, plan_id: usize) -> Self {
+        let partitions = self.input.output_partitioning().partition_count();
+        let written = EmptyExec::new(self.schema()).with_partitions(partitions);
+        Self::new_with_details(
+            Arc::new(written),
+            None,
+            plan_id,
+            self.stage_id.clone(),
+            self.shuffle_partitions.clone(),
+            Arc::new(Mutex::new(None)),
+            Arc::new(Mutex::new(None)),
             true,
             self.inactive_stage,
         )

@@ -21,6 +21,7 @@ use datafusion::physical_plan::statistics::StatisticsContext;
 use datafusion::{
     catalog::memory::DataSourceExec,
     common::tree_node::{Transformed, TreeNode},
+    config::ConfigOptions,
     error::DataFusionError,
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
@@ -176,6 +177,22 @@ impl SelectJoinRule {
             return child;
         }
         Arc::new(ExchangeExec::new(child, Some(partitioning), self.plan_id()))
+    }
+
+    /// tidewater: a join with both sides behind an exchange by its keys.
+    fn repartitioned(
+        &self,
+        join: Arc<DynamicJoinSelectionExec>,
+        config: &ConfigOptions,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let (left_key, right_key) =
+            join_key_partitioning(&join, config.execution.target_partitions);
+        let left = self.ensure_exchange(join.left.clone(), left_key);
+        let right = self.ensure_exchange(join.right.clone(), right_key);
+        join.replace_children(
+            vec![left, right],
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 }
 
@@ -381,26 +398,17 @@ impl PhysicalOptimizerRule for SelectJoinRule {
                                 Ok(Transformed::yes(staged))
                             }
                             JoinSelectionAction::Repartition(dynamic_join) => {
-                                let (left_key, right_key) = join_key_partitioning(
-                                    &dynamic_join,
-                                    config.execution.target_partitions,
-                                );
-
-                                let left = self
-                                    .ensure_exchange(dynamic_join.left.clone(), left_key);
-                                let right = self.ensure_exchange(
-                                    dynamic_join.right.clone(),
-                                    right_key,
-                                );
-
-                                let dynamic_join = dynamic_join.replace_children(
-                                    vec![left, right],
-                                    ReplaceChildrenOptions::new(
-                                        ChildrenPropertiesMode::Recompute,
-                                    ),
-                                )?;
-
-                                Ok(Transformed::yes(dynamic_join))
+                                let join = self.repartitioned(dynamic_join, config)?;
+                                Ok(Transformed::yes(join))
+                            }
+                            // tidewater: what is left of the probe side is
+                            // shuffled as all of it would have been.
+                            JoinSelectionAction::ReduceProbe { build_is_right } => {
+                                let reduced = dynamic_join
+                                    .with_reduced_probe(build_is_right, self.plan_id())?;
+                                let join =
+                                    self.repartitioned(Arc::new(reduced), config)?;
+                                Ok(Transformed::yes(join))
                             }
                             JoinSelectionAction::Hash(hash_join_exec) => {
                                 let hash_join_exec = if !hash_join_exec.null_aware
