@@ -71,7 +71,7 @@ mod tests {
         names.iter().map(|name| name.parse().expect("a name")).collect()
     }
 
-    // Goal: schemas are there before the first rows where somebody may have less rights than others, a second start finds them, and nobody else's
+    // Goal: schemas are there before the first rows where somebody may have fewer rights than others, a second start finds them, and nobody else's
     // catalog has any. Method: without users and grants, with users, with grants; each made two times.
     #[tokio::test]
     async fn schemas_are_made_where_grants_bind() {
