@@ -37,6 +37,7 @@ mod ops;
 mod pipelines;
 mod policy;
 mod ports;
+mod schemas;
 mod serving;
 mod siblings;
 pub(crate) mod storage;
@@ -372,6 +373,7 @@ async fn start_workers(
         router = Some(compute.router);
     }
     if roles.contains(&Role::Ingest) {
+        schemas::make(parts, &ingest::schemas(&parts.settings)).await;
         let own = parts.clone();
         let handle = background.run(async move { ingest::start(&own) }).await??;
         running.reports.push(RoleReport::new(
@@ -385,6 +387,9 @@ async fn start_workers(
     };
     let project = pipelines::open(parts, &engine, &router)?;
     if let Some(leadership) = &running.leadership {
+        if let Some(project) = &project {
+            schemas::make(parts, &schemas::of_models(project.project())).await;
+        }
         let upkeep = maintenance::open(parts, &engine, &router);
         running.maintenance = Some(upkeep.clone());
         running.pipelines = project.clone();

@@ -111,6 +111,9 @@ pub(crate) struct AccessSettings {
     pub(crate) static_secret_access_key: Option<Secret>,
     /// Whether requests of clients are signed.
     pub(crate) remote_signing: bool,
+    /// Whether the store at `storage.s3_endpoint` refuses headers that are not signed and change what a request does. Without that,
+    /// requests that write are not signed for it.
+    pub(crate) store_refuses_unsigned_headers: bool,
     /// How long a credential is good; none means an hour.
     pub(crate) lifetime_s: Option<u64>,
 }

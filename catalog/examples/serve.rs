@@ -2,9 +2,9 @@
 //! With `SERVE_USER=name:password` in the environment only that user gets in, whom no grant binds.
 //!
 //! Keys: `s3.endpoint`, `s3.region`, `s3.access-key-id`, `s3.secret-access-key`, `sts.role-arn` and `sts.endpoint` (vended credentials),
-//! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `plan-files`
-//! (files in one answer of a planned scan), `also` (another place that tables may lie in), `peers` (`ID@RAFT_ADDRESS@URI,...`) and `node`
-//! (a node of this group instead of a voter alone).
+//! `static.access-key-id` and `static.secret-access-key` (the same for every table), `sign` (any value: remote signing), `sign-writes`
+//! (any value: of writes too, at an endpoint), `plan-files` (files in one answer of a planned scan), `also` (another place that tables may
+//! lie in), `peers` (`ID@RAFT_ADDRESS@URI,...`) and `node` (a node of this group instead of a voter alone).
 #![expect(clippy::print_stdout, reason = "the URI is this program's result")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -140,6 +140,7 @@ fn s3(given: &HashMap<String, String>) -> S3Options {
 fn delegation(given: &HashMap<String, String>, s3: S3Options) -> DelegationOptions {
     let mut options = DelegationOptions::new(s3);
     options.remote_signing = given.contains_key("sign");
+    options.store_refuses_unsigned_headers = given.contains_key("sign-writes");
     if let Some(role_arn) = given.get("sts.role-arn") {
         options.vending = Vending::AssumeRole {
             endpoint: given.get("sts.endpoint").cloned(),

@@ -69,6 +69,9 @@ pub struct DelegationOptions {
     pub vending: Vending,
     /// Whether requests of clients are signed.
     pub remote_signing: bool,
+    /// Whether the store at an endpoint of its own refuses a request with a header that changes what it does and is not signed, as Amazon
+    /// does. Without that, only requests that read are signed for it.
+    pub store_refuses_unsigned_headers: bool,
     /// How long a credential is good; at least 15 minutes, at most 12 hours.
     pub lifetime: Duration,
 }
@@ -80,6 +83,7 @@ impl DelegationOptions {
             s3,
             vending: Vending::Nothing,
             remote_signing: false,
+            store_refuses_unsigned_headers: false,
             lifetime: LIFETIME_DEFAULT,
         }
     }

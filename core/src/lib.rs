@@ -18,6 +18,7 @@ pub mod limits;
 pub mod name;
 pub mod random;
 pub mod remote;
+pub mod reserved;
 pub mod secret;
 pub mod task;
 

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use tidewater_core::reserved::holds_deleted_keys;
 use uuid::Uuid;
 
 use crate::policy::{Grantee, Object, Policy, Privilege, PrivilegeSet, Resource};
@@ -161,8 +162,16 @@ impl Access {
     }
 
     /// What may be done on a table or view. With its uuid, grants on it count only if they were made on this one; without, on
-    /// whatever bears the name now.
+    /// whatever bears the name now. Keys of deleted rows are nobody's but of who may do everything everywhere, whatever was granted on them
+    /// or on their schema.
     pub fn on_object(&self, levels: &[String], name: &str, uuid: Option<Uuid>) -> PrivilegeSet {
+        if holds_deleted_keys(levels, name) {
+            let on = self.on_warehouse();
+            return match on.has(Privilege::Admin) {
+                true => on,
+                false => PrivilegeSet::NONE,
+            };
+        }
         let inherited = self.on_namespace(levels);
         match self.object(levels, name, uuid) {
             Some(of) => inherited.and(of.privileges),
@@ -211,7 +220,7 @@ impl Access {
 
     fn object(&self, levels: &[String], name: &str, uuid: Option<Uuid>) -> Option<&OnObject> {
         // Without a copy for the lookup where nothing was granted on a single table.
-        if self.objects.is_empty() {
+        if self.objects.is_empty() || holds_deleted_keys(levels, name) {
             return None;
         }
         let of = self.objects.get(&(levels.to_vec(), name.to_owned()))?;

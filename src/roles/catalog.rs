@@ -161,6 +161,7 @@ pub(super) fn delegation(settings: &Settings) -> Result<DelegationOptions, Failu
     let access = &settings.catalog.access;
     let mut options = DelegationOptions::new(storage::options(settings, String::new()).s3);
     options.remote_signing = access.remote_signing;
+    options.store_refuses_unsigned_headers = access.store_refuses_unsigned_headers;
     if let Some(seconds) = access.lifetime_s {
         options.lifetime = Duration::from_secs(seconds);
     }

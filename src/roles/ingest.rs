@@ -1,16 +1,17 @@
 //! The ingest role: consumers of change data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use tidewater_core::Namespace;
 use tidewater_ingest::{Ingest, IngestOptions, KafkaOptions, SourceConfig};
 use tidewater_synth::sink::NextOffsets;
 
 use super::Parts;
 use crate::cli::failure::Failure;
-use crate::settings::SourceSettings;
+use crate::settings::{Settings, SourceSettings};
 
 /// A running ingest, as screens and commands ask it.
 #[derive(Debug, Clone)]
@@ -90,6 +91,18 @@ pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {
         &parts.tasks.child("ingest"),
     )?;
     Ok(IngestHandle(Arc::new(ingest)))
+}
+
+/// Where the rows of topics go; nowhere without sources.
+pub(super) fn schemas(settings: &Settings) -> BTreeSet<Namespace> {
+    match settings.ingest.sources.is_empty() {
+        true => BTreeSet::new(),
+        false => IngestOptions::default()
+            .namespace
+            .parse::<Namespace>()
+            .into_iter()
+            .collect(),
+    }
 }
 
 fn source(settings: &SourceSettings) -> SourceConfig {

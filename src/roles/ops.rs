@@ -19,7 +19,7 @@ use tidewater_flight_sql::{Fleet, QueryRecord, SessionSource};
 use self::audit::Audit;
 use crate::control::name_of;
 
-const SCHEMA: &str = "ops";
+const SCHEMA: &str = tidewater_core::reserved::OPS;
 
 /// Sessions that see `ops` beside what another source gives them.
 #[derive(Debug)]

@@ -277,6 +277,15 @@ impl Delegate {
             .filter(|_| self.options.remote_signing)
             .ok_or_else(off)?;
         let scope = TableScope::of(warehouse, location)?.ok_or_else(off)?;
+        // What is signed is not all that such a store does: the same request with a header more copies another table's file to this one.
+        let takes_more = self.options.s3.endpoint.is_some() && !self.options.store_refuses_unsigned_headers;
+        if takes_more && !request.only_reads() {
+            return Err(CatalogError::OutOfScope {
+                reason: "the request is not signed: it writes, and the store may take headers that are not signed \
+                         (catalog.access.store_refuses_unsigned_headers)"
+                    .into(),
+            });
+        }
         let unsigned = request.checked(&scope, &self.options.s3, uuid)?;
         let service = Signed {
             name: "s3",

@@ -89,7 +89,8 @@ const LIST_PARAMETERS: [&str; 10] = [
     "x-id",
 ];
 
-/// Headers of Amazon's that a client may send. The store takes no other that is not signed.
+/// Headers of Amazon's that a client may send. Amazon takes no other of its own that is not signed; a store that does is signed no writes for
+/// ([`super::DelegationOptions::store_refuses_unsigned_headers`]).
 const HEADERS: [&str; 20] = [
     "x-amz-api-version",
     "x-amz-content-sha256",
@@ -116,10 +117,18 @@ const HEADERS: [&str; 20] = [
 /// Families of headers that a client may send.
 const HEADER_FAMILIES: [&str; 2] = ["x-amz-checksum-", "x-amz-meta-"];
 
+/// Families among these by which MinIO unpacks an archive into objects of other names: they are no metadata.
+const UNPACKING: [&str; 2] = ["x-amz-meta-snowball-", "x-amz-meta-minio-"];
+
 /// Further headers that are signed when they are there.
 const SIGNED: [&str; 2] = ["content-md5", "content-type"];
 
 impl SignRequest {
+    /// Whether it changes nothing in the store.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD")
+    }
+
     /// Everything the request does, checked.
     pub(super) fn checked(&self, scope: &TableScope, s3: &S3Options, uuid: Uuid) -> Result<Checked> {
         if self.provider.as_deref().is_some_and(|provider| provider != "s3") {
@@ -162,8 +171,8 @@ impl SignRequest {
         for (name, values) in &self.headers {
             let name = name.to_ascii_lowercase();
             let amazon = name.starts_with("x-amz-");
-            let known =
-                HEADERS.contains(&name.as_str()) || HEADER_FAMILIES.iter().any(|family| name.starts_with(family));
+            let is_in = |families: [&str; 2]| families.iter().any(|family| name.starts_with(family));
+            let known = HEADERS.contains(&name.as_str()) || (is_in(HEADER_FAMILIES) && !is_in(UNPACKING));
             if amazon && !known {
                 return Err(refused(&format!(
                     "header {}",

@@ -108,6 +108,7 @@ fn s3(endpoint: Option<&str>) -> S3Options {
 fn delegate(endpoint: Option<&str>, vending: Vending, remote_signing: bool) -> Delegate {
     let mut options = DelegationOptions::new(s3(endpoint));
     (options.vending, options.remote_signing) = (vending, remote_signing);
+    options.store_refuses_unsigned_headers = true;
     Delegate::new(options, SystemClock::shared(), Arc::new(SeededRng::new(1)))
 }
 
@@ -338,6 +339,10 @@ fn requests_beyond_the_table_are_refused() {
         ("x-amz-copy-source", "/lake/gold/tab/a+b"),
         ("x-amz-copy-source", "lake"),
         ("x-amz-meta-x", "a\r\nx-amz-acl: public-read"),
+        ("x-amz-meta-snowball-auto-extract", "true"),
+        ("X-Amz-Meta-Snowball-Auto-Extract", "true"),
+        ("x-amz-meta-minio-snowball-prefix", "gold/table"),
+        ("x-amz-meta-minio-snowball-ignore-dirs", "true"),
     ] {
         refuse("PUT", &inside, json!({name: [value]}), None);
     }
@@ -375,6 +380,39 @@ fn requests_beyond_the_table_are_refused() {
     assert!(signed(&own, &current));
 }
 
+// Goal: a store that may take headers which are not signed is signed no request that writes, as it would do more than was looked at; one that
+// refuses them is, and Amazon always. Method: each method within the table against a store at an endpoint with and without the setting, and
+// against Amazon without it.
+#[test]
+fn writes_are_signed_where_headers_are_covered() {
+    let own = "http://127.0.0.1:9000/lake/gold/tab/a";
+    let amazon = "https://lake.s3.eu-central-1.amazonaws.com/gold/tab/a";
+    for (endpoint, covers, uri, signs_writes) in [
+        (Some("http://127.0.0.1:9000"), false, own, false),
+        (Some("http://127.0.0.1:9000"), true, own, true),
+        (None, false, amazon, true),
+    ] {
+        let mut options = DelegationOptions::new(s3(endpoint));
+        (options.remote_signing, options.store_refuses_unsigned_headers) = (true, covers);
+        let delegate = Delegate::new(options, SystemClock::shared(), Arc::new(SeededRng::new(1)));
+        for (method, query, signs) in [
+            ("GET", "", true),
+            ("HEAD", "", true),
+            ("PUT", "", signs_writes),
+            ("PUT", "?partNumber=1&uploadId=x", signs_writes),
+            ("POST", "?uploads", signs_writes),
+            ("DELETE", "", signs_writes),
+        ] {
+            let asked = request(method, &format!("{uri}{query}"), json!({}), None);
+            assert_eq!(
+                signed(&delegate, &asked),
+                signs,
+                "{method} {uri}{query}, covers: {covers}"
+            );
+        }
+    }
+}
+
 // Goal: a bucket is read in the host only where the store reads it there too: elsewhere the store takes the first part of the key for the bucket.
 // Method: a table whose key begins as the bucket is called, asked for by host of a store at an endpoint of its own, which reads paths alone,
 // and of one that reads hosts.
@@ -387,7 +425,7 @@ fn a_bucket_in_the_host_is_the_stores_too() {
             virtual_hosted,
             ..s3(Some("http://127.0.0.1:9000"))
         });
-        options.remote_signing = true;
+        (options.remote_signing, options.store_refuses_unsigned_headers) = (true, true);
         let delegate = Delegate::new(options, SystemClock::shared(), Arc::new(SeededRng::new(1)));
         for method in ["GET", "PUT", "DELETE"] {
             let asked = request(method, uri, json!({}), None);

@@ -14,6 +14,7 @@ mod makers;
 mod policies;
 mod readers;
 mod renamed;
+mod reserved;
 mod rows;
 pub(crate) mod siblings;
 mod told;

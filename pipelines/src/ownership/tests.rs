@@ -1,6 +1,7 @@
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use iceberg::TableUpdate;
 use serde_json::json;
+use tidewater_core::reserved::holds_deleted_keys;
 use tidewater_table::{CommitOutcome, TableCommit};
 
 use super::*;
@@ -119,6 +120,8 @@ async fn deleted_keys_do_not_go_into_tables_of_others() {
     let made = lake.load(GRAVES).await;
     let told = made.metadata.properties().get(TOMBSTONES_OF_KEY);
     assert_eq!(told.map(String::as_str), Some("silver.patients"));
+    // By this nobody is let at them.
+    assert!(holds_deleted_keys(made.name.namespace().levels(), made.name.name()));
     unmark(&lake, GRAVES, TOMBSTONES_OF_KEY).await;
     lake.catalog.bind();
     lake.append("bronze.patients", &[change("d", 4, 3, 2, 0, None)]).await;

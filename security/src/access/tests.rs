@@ -245,3 +245,56 @@ fn names_do_not_inherit() {
     policy.in_force = false;
     assert!(Access::compile(&policy, "eve").is_everything());
 }
+
+// Goal: no grant but ADMIN on the warehouse lets anybody at keys of deleted rows, or know of them, and what else lies in their schema is as it
+// was granted. Method: every privilege on the schema, on such a table and on a column of it, and everything but ADMIN on the warehouse, then
+// that too; the same questions of a table beside it.
+#[test]
+fn keys_of_deleted_rows_take_the_warehouse() {
+    let object = |id: u128, name: &str| Object {
+        id: Uuid::from_u128(id),
+        uuid: Uuid::from_u128(id),
+        namespace: vec!["ops".into()],
+        name: name.into(),
+    };
+    let (keys, beside) = ("tombstones__silver__patients", "runs");
+    let grant = |on: Resource, privileges: PrivilegeSet| Grant {
+        to: Grantee::User("ana".into()),
+        on,
+        privileges,
+    };
+    let but_admin: PrivilegeSet = Privilege::ALL
+        .into_iter()
+        .filter(|one| *one != Privilege::Admin)
+        .collect();
+    let column = Resource::Column {
+        object: Uuid::from_u128(1),
+        field: 1,
+    };
+    let mut policy = Policy {
+        in_force: true,
+        objects: vec![object(1, keys), object(2, beside)],
+        grants: vec![
+            grant(Resource::Namespace(vec!["ops".into()]), PrivilegeSet::all()),
+            grant(Resource::Object(Uuid::from_u128(1)), PrivilegeSet::all()),
+            grant(column, Privilege::Select.into()),
+            grant(Resource::Warehouse, but_admin),
+        ],
+        ..Policy::default()
+    };
+    let ops = ["ops".to_owned()];
+    let access = Access::compile(&policy, "ana");
+    for uuid in [None, Some(Uuid::from_u128(1))] {
+        assert_eq!(access.on_object(&ops, keys, uuid), PrivilegeSet::NONE);
+        assert_eq!(access.readable(&ops, keys, uuid), Readable::Nothing);
+    }
+    assert!(!access.sees_object(&ops, keys) && !access.sees_shape(&ops, keys));
+    assert!(access.on_object(&ops, beside, None).has(Privilege::Drop));
+    assert_eq!(access.readable(&ops, beside, None), Readable::All);
+    policy.grants.push(grant(Resource::Warehouse, Privilege::Admin.into()));
+    for access in [Access::compile(&policy, "ana"), Access::everything()] {
+        assert!(access.on_object(&ops, keys, None).has(Privilege::Delete));
+        assert_eq!(access.readable(&ops, keys, None), Readable::All);
+        assert!(access.sees_object(&ops, keys));
+    }
+}

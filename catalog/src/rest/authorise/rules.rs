@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Place, marks, read};
+use tidewater_core::reserved::is_reserved;
 use tidewater_security::Privilege;
 
 /// What a privilege is needed on.
@@ -122,7 +123,8 @@ struct Namespace {
     namespace: Vec<String>,
 }
 
-/// What is made has the place of its own; what is needed is on its parent, which [`super::check`] looks at with `On::Namespace`.
+/// What is made has the place of its own; what is needed is on its parent, which [`super::check`] looks at with `On::Namespace`. Who makes one
+/// has all that is in it, so that those of processes and nodes are not everybody's to make.
 fn makes_namespace(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
     let Some(mut levels) = read::<Namespace>(body).map(|named| named.namespace) else {
         return everything();
@@ -131,15 +133,17 @@ fn makes_namespace(_: &Place, body: &Bytes) -> Vec<(Need, Place)> {
         namespace: levels.clone(),
         name: None,
     };
+    let reserved = is_reserved(&levels).then(|| one(Privilege::Admin, On::Warehouse, Place::default()));
     levels.pop();
     let parent = Place {
         namespace: levels,
         name: None,
     };
-    vec![
+    let needs = [
         one(Privilege::Create, On::Namespace, parent),
         (maker(Privilege::Create), made),
-    ]
+    ];
+    needs.into_iter().chain(reserved).collect()
 }
 
 /// Marks what a request makes; what it takes was said beside it.

@@ -19,6 +19,7 @@ use tidewater_security::{
 mod bodies;
 mod marks;
 mod places;
+mod reserved;
 mod taken;
 
 const SECRET: &[u8] = b"users";

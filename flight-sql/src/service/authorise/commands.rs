@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, Visit, Visitor};
 use uuid::Uuid;
 
+use tidewater_core::reserved::is_reserved;
 use tidewater_core::{Namespace, TableName};
 use tidewater_engine::sql::{Action, AlterTable, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
@@ -178,15 +179,23 @@ impl May<'_> {
                 self.on(Object::View, &name, &[Alter]).await?;
                 self.reads(&query.to_string()).await?;
             }
-            Command::CreateSchema { name, .. } => match name.schema()?.parent() {
-                Some(parent) => self.creates_in(&parent)?,
-                None => self.on_warehouse(Create)?,
-            },
+            Command::CreateSchema { name, .. } => {
+                let schema = name.schema()?;
+                self.unreserved(&schema)?;
+                match schema.parent() {
+                    Some(parent) => self.creates_in(&parent)?,
+                    None => self.on_warehouse(Create)?,
+                }
+            }
             Command::Drop {
                 what, name, if_exists, ..
             } => {
                 let gone = match what {
-                    Object::Schema => self.on_schema(&name.schema()?, Drop),
+                    Object::Schema => {
+                        let schema = name.schema()?;
+                        // With all that is in it, which is not judged one by one.
+                        self.unreserved(&schema).and_then(|()| self.on_schema(&schema, Drop))
+                    }
                     _ => self.on(*what, &self.name(name)?, &[Drop]).await,
                 };
                 return no_error(gone, *if_exists);
@@ -360,6 +369,17 @@ impl May<'_> {
                 Err(denied_on(self.principal, Admin, &what))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Refuses schemas of processes and nodes: whoever made one would have all that is in it.
+    fn unreserved(&self, schema: &Namespace) -> Result<(), QueryError> {
+        match is_reserved(schema.levels()) && !self.access.on_warehouse().has(Admin) {
+            true => {
+                let what = format!("the warehouse, which the schema {schema} takes");
+                Err(denied_on(self.principal, Admin, &what))
+            }
+            false => Ok(()),
         }
     }
 
