@@ -33,12 +33,12 @@ use crate::command::{
 };
 use crate::error::{CatalogError, Result};
 use crate::metadata::{self, CachedMetadata, METADATA_BYTES_MAX};
-use crate::service::{Service, Ticket};
+use crate::service::{Service, Ticket, require_free, require_namespace};
 use crate::state::{State, TableRow};
 use tidewater_table::digest::named_metadata;
 
 pub(crate) use create::NewTable;
-pub(crate) use files::{Files, physical};
+pub(crate) use files::{Choice, Files, physical};
 pub(crate) use queue::TableQueue;
 pub(crate) use view::{NewView, ViewRequirement, ViewWork};
 
@@ -62,6 +62,8 @@ pub(crate) struct TableWork {
     pub(crate) updates: Vec<TableUpdate>,
     /// Whether an append that lost a race may be put on the new head.
     pub(crate) may_rebase: bool,
+    /// By whose choice its table lies where it makes or moves it.
+    pub(crate) choice: Choice,
 }
 
 /// A table's next state, not committed yet.
@@ -152,14 +154,19 @@ impl Service {
     }
 
     /// Makes a table.
-    pub(crate) async fn create(&self, ticket: &Ticket, table: &Ident, metadata: TableMetadata) -> Result<Outcome> {
+    pub(crate) async fn create(
+        &self,
+        ticket: &Ticket,
+        table: &Ident,
+        metadata: TableMetadata,
+        choice: Choice,
+    ) -> Result<Outcome> {
         let _turn = self.queue.turn([table]).await?;
         {
             let state = self.consensus.state().state;
-            // Who lost a race for a name and its place hears of the name: the log looks at it first.
-            if state.table(table).is_none() && state.view(table).is_none() {
-                self.check_place(&state, table, metadata.location())?;
-            }
+            // Who lost a race for a name and its place hears of the name.
+            require_free(&state, Relation::Table, table)?;
+            self.check_place(&state, table, metadata.location(), choice)?;
         }
         let id = self.rng.uuid_v7(self.clock.now_ms());
         let prepared = self.prepared(table, Expect::New { id }, metadata, 0)?;
@@ -182,9 +189,9 @@ impl Service {
     }
 
     /// Refuses a location for a new table that is another's.
-    pub(crate) fn check_place(&self, state: &State, table: &Ident, location: &str) -> Result<()> {
+    pub(crate) fn check_place(&self, state: &State, table: &Ident, location: &str, choice: Choice) -> Result<()> {
         let place = self.warehouse.checked(location)?;
-        self.files_of(state, None, &place).check_location(table, &place)
+        self.files_of(state, None, &place).check_location(table, &place, choice)
     }
 
     async fn prepare_all(&self, state: &State, works: &[TableWork]) -> Result<Vec<Prepared>> {
@@ -203,7 +210,7 @@ impl Service {
 
     /// The next state of a table, on the state of the catalog as it is. Nothing is visible of it yet.
     pub(crate) async fn prepare(&self, state: &State, work: &TableWork) -> Result<Prepared> {
-        crate::service::require_namespace(state, &work.table.namespace)?;
+        require_namespace(state, &work.table.namespace)?;
         let Some(row) = state.table(&work.table) else {
             // Nothing is written for a name that cannot become a table's.
             if state.view(&work.table).is_some() && create::asserts(work) {

@@ -114,7 +114,7 @@ pub(super) fn apply(
     };
     columns::check(&work.table, Some(current), &metadata)?;
     if metadata.location() != current.location() {
-        files.check_location(&work.table, &warehouse.checked(metadata.location())?)?;
+        files.check_location(&work.table, &warehouse.checked(metadata.location())?, work.choice)?;
     }
     check_names(work, current, &metadata)?;
     let adds_key = |update: &TableUpdate| matches!(update, TableUpdate::AddEncryptionKey { .. });

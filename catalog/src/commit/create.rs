@@ -14,7 +14,7 @@ use super::build::check_time;
 use super::columns;
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
-use crate::command::Ident;
+use crate::command::{Ident, Refusal};
 use crate::error::{CatalogError, Result};
 use crate::service::Service;
 use crate::state::State;
@@ -118,9 +118,21 @@ pub(super) fn from_updates(service: &Service, state: &State, work: &TableWork, a
     warehouse.check_properties(metadata.location(), metadata.properties())?;
     let location = warehouse.checked(metadata.location())?;
     let files = service.files_of(state, None, &location);
-    files.check_location(&work.table, &location)?;
+    files.check_location(&work.table, &location, work.choice)?;
     files.check_all(&metadata)?;
+    check_uuid(state, metadata.uuid())?;
     Ok(metadata)
+}
+
+/// Refuses a uuid that another table has, a dropped one among them: it would not come back beside this one. The log looks at the living
+/// again; here they are looked at so that no drop of the moment lets a uuid go.
+fn check_uuid(state: &State, uuid: Uuid) -> Result<()> {
+    let living = state.table_of_uuid(uuid, Uuid::nil());
+    let holder = living.or_else(|| state.dropped_of_uuid(uuid).map(|dropped| &dropped.row));
+    match holder.map(|row| row.name.clone()) {
+        Some(by) => Err(Refusal::UuidTaken { uuid, by }.into()),
+        None => Ok(()),
+    }
 }
 
 /// What the updates begin with.

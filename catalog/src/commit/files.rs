@@ -12,6 +12,15 @@ use crate::state::State;
 use crate::warehouse::{Warehouse, refused};
 use tidewater_table::file_store::Location;
 
+/// By whose choice a table or view lies where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Somebody said the place who may choose any.
+    Any,
+    /// The catalog chose it, or somebody who is given a new folder and nothing that others left.
+    New,
+}
+
 /// What a commit to one table may name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Files<'a> {
@@ -69,9 +78,9 @@ impl Files<'_> {
         !is_below(&place, &own) && self.state.is_anothers(&place, self.id)
     }
 
-    /// Refuses a location for `table` that another one has, whatever uuid a commit claims; and what was dropped and can come back makes
-    /// place for who bears its name alone.
-    pub(super) fn check_location(&self, table: &Ident, place: &str) -> Result<()> {
+    /// Refuses a location for `table` that another one has, whatever uuid a commit claims. Where grants bind, what was dropped and can come
+    /// back makes place for who bears its name alone, and for nothing that is to have a new folder: who saw the table knows its folder.
+    pub(super) fn check_location(&self, table: &Ident, place: &str, choice: Choice) -> Result<()> {
         let id = self.id.unwrap_or_default();
         let places = spellings(place);
         let holder = places
@@ -81,7 +90,10 @@ impl Files<'_> {
             let (location, by) = (place.to_owned(), holder.name.clone());
             return Err(Refusal::LocationTaken { location, by }.into());
         }
-        let is_dropped = |place: &String| self.state.dropped_at(place, table).is_some();
+        let is_dropped = |place: &String| {
+            let mut dropped = self.state.dropped_at(place);
+            dropped.any(|dropped| choice == Choice::New || dropped.row.name != *table)
+        };
         match self.grants && places.iter().any(is_dropped) {
             false => Ok(()),
             true => Err(refused(place, DROPPED.into())),

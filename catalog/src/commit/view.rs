@@ -11,11 +11,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::build::AHEAD_MS_MAX;
-use super::{RETRIES_MAX, check_counts, columns, file_number};
-use crate::command::{Expect, Ident, Op, Outcome, Pointer, Refusal, TableChange};
+use super::{Choice, RETRIES_MAX, check_counts, columns, file_number};
+use crate::command::{Expect, Ident, Op, Outcome, Pointer, Refusal, Relation, TableChange};
 use crate::error::{CatalogError, Result};
 use crate::metadata::{CachedMetadata, METADATA_BYTES_MAX};
-use crate::service::{Service, Ticket, find_view};
+use crate::service::{Service, Ticket, find_view, require_free};
 use crate::warehouse::Warehouse;
 use tidewater_table::disguise;
 
@@ -51,6 +51,8 @@ pub(crate) struct ViewWork {
     pub(crate) view: Ident,
     pub(crate) requirements: Vec<ViewRequirement>,
     pub(crate) updates: Vec<ViewUpdate>,
+    /// By whose choice the view lies where it is moved to.
+    pub(crate) choice: Choice,
 }
 
 impl NewView {
@@ -71,16 +73,15 @@ impl NewView {
 
 impl Service {
     /// Makes a view.
-    pub(crate) async fn create_view(&self, ticket: &Ticket, new: NewView) -> Result<Outcome> {
+    pub(crate) async fn create_view(&self, ticket: &Ticket, new: NewView, choice: Choice) -> Result<Outcome> {
         let view = new.view.clone();
         let metadata = new.metadata(&self.warehouse, self.clock.now_ms())?;
         let _turn = self.queue.turn([&view]).await?;
         {
             let state = self.consensus.state().state;
             // As for tables: who lost a race for a name and its place hears of the name.
-            if state.table(&view).is_none() && state.view(&view).is_none() {
-                self.check_place(&state, &view, metadata.location())?;
-            }
+            require_free(&state, Relation::View, &view)?;
+            self.check_place(&state, &view, metadata.location(), choice)?;
         }
         let id = self.rng.uuid_v7(self.clock.now_ms());
         match self
@@ -140,7 +141,7 @@ impl Service {
         let place = self.warehouse.checked(next.location())?;
         if place != row.pointer.location {
             let files = self.files_of(&state, Some(row.id), &row.pointer.location);
-            files.check_location(&work.view, &place)?;
+            files.check_location(&work.view, &place, work.choice)?;
         }
         let number = file_number(current.location()).map_or(row.version, |number| number + 1);
         self.publish_view(ticket, &work.view, expect, &next, number).await

@@ -103,7 +103,7 @@ impl Coded for CatalogError {
                 "a name stands for a table or a view: choose another, or drop what bears it".into()
             }
             Self::UuidTaken { .. } => {
-                "drop it there first, without a purge, which leaves its files; or register under that name, with `overwrite`".into()
+                "drop it there first, without a purge, which leaves its files; or register under that name, with `overwrite`; one that was dropped comes back by tidewater table undrop".into()
             }
             Self::TokenExpired => "log in again".into(),
             Self::StateUnknown { .. } | Self::DeadlineExceeded { .. } => {

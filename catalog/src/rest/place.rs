@@ -9,10 +9,26 @@ use uuid::Uuid;
 
 use super::authorise::may_choose_place;
 use crate::command::Ident;
-use crate::commit::{TableWork, ViewWork};
+use crate::commit::{Choice, TableWork, ViewWork};
 use crate::error::Result;
 use crate::service::Service;
 use crate::state::{State, TableRow};
+
+/// By whose choice a location counts that the caller of the request at work says.
+pub(super) fn choice() -> Choice {
+    match may_choose_place() {
+        Ok(()) => Choice::Any,
+        Err(_) => Choice::New,
+    }
+}
+
+/// The same for what they make, at a location or where the catalog places it.
+pub(super) fn choice_of(location: Option<&str>) -> Choice {
+    match location {
+        Some(_) => choice(),
+        None => Choice::New,
+    }
+}
 
 /// Refuses a location that the caller of the request at work may not choose for what they make.
 pub(super) async fn check_new(service: &Service, name: &Ident, location: Option<&str>) -> Result<()> {

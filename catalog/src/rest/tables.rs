@@ -18,7 +18,7 @@ use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
 use super::{Shared, place};
 use crate::command::{DropOp, Ident, Op, Outcome, Relation};
-use crate::commit::{NewTable, TableWork};
+use crate::commit::{Choice, NewTable, TableWork};
 use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
 use crate::metadata::encode;
@@ -81,8 +81,9 @@ pub(super) async fn create(
         location,
     };
     place::check_new(&service, &new.table, new.location.as_deref()).await?;
+    let choice = place::choice_of(new.location.as_deref());
     if stage_create.unwrap_or(false) {
-        return stage(&service, new, wish).await;
+        return stage(&service, new, choice, wish).await;
     }
     let ticket = body.ticket;
     let table = new.table.clone();
@@ -92,7 +93,7 @@ pub(super) async fn create(
             require_free(&worker.fresh_state().await?, Relation::Table, &new.table)?;
             let table = new.table.clone();
             let metadata = new.metadata(&worker.warehouse)?;
-            worker.create(&ticket, &table, metadata).await
+            worker.create(&ticket, &table, metadata, choice).await
         };
         worker.once(&ticket, work).await
     });
@@ -100,12 +101,12 @@ pub(super) async fn create(
 }
 
 /// Says what the table would be. Nothing is kept: a commit that demands `assert-create` makes it.
-async fn stage(service: &Service, new: NewTable, wish: Wish) -> Answer {
+async fn stage(service: &Service, new: NewTable, choice: Choice, wish: Wish) -> Answer {
     require_free(&service.fresh_state().await?, Relation::Table, &new.table)?;
     let table = new.table.clone();
     let metadata = new.metadata(&service.warehouse)?;
     // A location that is another table's would be refused at the commit; a credential for it would be out by then.
-    service.check_place(&service.fresh_state().await?, &table, metadata.location())?;
+    service.check_place(&service.fresh_state().await?, &table, metadata.location(), choice)?;
     let grant = service
         .grant_to_maker(wish, &table, metadata.uuid(), metadata.location())
         .await?;
@@ -167,7 +168,7 @@ impl TableIdentifier {
 }
 
 impl CommitTable {
-    /// The commit, to the table of the path or to the one it names itself.
+    /// The commit of the caller of the request at work, to the table of the path or to the one it names itself.
     pub(super) fn into_work(self, path: Option<Ident>, may_rebase: bool) -> Result<TableWork> {
         let named = self.identifier.map(TableIdentifier::checked).transpose()?;
         let table = match (path, named) {
@@ -184,6 +185,7 @@ impl CommitTable {
             requirements: self.requirements,
             updates: self.updates,
             may_rebase,
+            choice: place::choice(),
         })
     }
 }

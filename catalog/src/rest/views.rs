@@ -70,12 +70,13 @@ pub(super) async fn create(
         location,
     };
     place::check_new(&service, &new.view, new.location.as_deref()).await?;
+    let choice = place::choice_of(new.location.as_deref());
     let ticket = body.ticket;
     let worker = Arc::clone(&service);
     let outcome = service.detached("create-view", async move {
         let work = async {
             require_free(&worker.fresh_state().await?, Relation::View, &new.view)?;
-            worker.create_view(&ticket, new).await
+            worker.create_view(&ticket, new, choice).await
         };
         worker.once(&ticket, work).await
     });
@@ -130,6 +131,7 @@ pub(super) async fn commit(State(service): Shared, InView(view): InView, body: B
         view,
         requirements: body.value.requirements,
         updates: body.value.updates,
+        choice: place::choice(),
     };
     place::check_view(&service, &work).await?;
     let ticket = body.ticket;

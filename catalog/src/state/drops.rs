@@ -36,6 +36,7 @@ pub struct DroppedTable {
 
 /// All of them, and the jobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub(super) struct Drops {
     rows: OrdMap<Uuid, Shared<DroppedTable>>,
     /// Key of the namespace and name → ids, the one dropped last at the end.
@@ -47,6 +48,46 @@ pub(super) struct Drops {
     /// The number of the last drop.
     last: u64,
     pub(super) jobs: DropJobs,
+    /// Each one's uuid and its id. Not stored: snapshots of earlier versions have none.
+    #[serde(skip)]
+    uuids: OrdSet<(Uuid, Uuid)>,
+}
+
+/// What snapshots have of it.
+#[derive(Deserialize)]
+struct Stored {
+    rows: OrdMap<Uuid, Shared<DroppedTable>>,
+    names: OrdMap<String, Vec<Uuid>>,
+    locations: OrdMap<String, Vec<Uuid>>,
+    until: OrdSet<(i64, Uuid)>,
+    last: u64,
+    jobs: DropJobs,
+}
+
+impl From<Stored> for Drops {
+    fn from(stored: Stored) -> Self {
+        let Stored {
+            rows,
+            names,
+            locations,
+            until,
+            last,
+            jobs,
+        } = stored;
+        let uuids = rows
+            .iter()
+            .map(|(id, dropped)| (dropped.row.pointer.uuid, *id))
+            .collect();
+        Self {
+            rows,
+            names,
+            locations,
+            until,
+            last,
+            jobs,
+            uuids,
+        }
+    }
 }
 
 impl Drops {
@@ -82,6 +123,11 @@ impl Drops {
         ids_around(&self.locations, location).filter_map(|id| self.rows.get(id).map(|dropped| &**dropped))
     }
 
+    fn of_uuid(&self, uuid: Uuid) -> Option<&DroppedTable> {
+        let mut ids = self.uuids.range((uuid, Uuid::nil())..=(uuid, Uuid::max()));
+        ids.find_map(|(_, id)| self.rows.get(id).map(|dropped| &**dropped))
+    }
+
     /// Whether the table's files are being deleted already.
     fn is_begun(&self, dropped: &DroppedTable) -> bool {
         let job = dropped.purge.and_then(|job| self.jobs.get(job));
@@ -96,6 +142,7 @@ impl Drops {
         if dropped.purge.is_none() {
             self.until.insert((dropped.until_ms, id));
         }
+        self.uuids.insert((dropped.row.pointer.uuid, id));
         self.rows.insert(id, Shared::new(dropped));
         while self.until.len() > DROPPED_MAX {
             if let Some(&(_, first)) = self.until.get_min() {
@@ -107,6 +154,7 @@ impl Drops {
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Shared<DroppedTable>> {
         let dropped = self.rows.remove(&id)?;
         self.until.remove(&(dropped.until_ms, id));
+        self.uuids.remove(&(dropped.row.pointer.uuid, id));
         for (index, entry) in [
             (&mut self.names, name_key(&dropped.row.name)),
             (&mut self.locations, folder(&dropped.row.pointer.location)),
@@ -136,6 +184,11 @@ impl State {
     /// A dropped table.
     pub fn dropped(&self, id: Uuid) -> Option<&DroppedTable> {
         self.drops.rows.get(&id).map(|dropped| &**dropped)
+    }
+
+    /// A dropped table with this uuid.
+    pub fn dropped_of_uuid(&self, uuid: Uuid) -> Option<&DroppedTable> {
+        self.drops.of_uuid(uuid)
     }
 
     /// All dropped tables, in order of name; those of one name as they were dropped.

@@ -350,9 +350,9 @@ impl State {
         held(path) || spelled_otherwise.is_some_and(|path| held(&path))
     }
 
-    /// A dropped table that can come back whose location is, holds or lies in this one, and which bore another name.
-    pub fn dropped_at(&self, location: &str, name: &Ident) -> Option<&DroppedTable> {
-        self.drops.around(location).find(|dropped| dropped.row.name != *name)
+    /// The dropped tables whose location is, holds or lies in this one.
+    pub fn dropped_at(&self, location: &str) -> impl Iterator<Item = &DroppedTable> {
+        self.drops.around(location)
     }
 
     /// Whether another table than `id` has its files at this very location (a second registered name).

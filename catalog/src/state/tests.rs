@@ -481,6 +481,9 @@ fn check_indexes(state: &State) {
     for dropped in state.dropped_tables() {
         assert_eq!(state.dropped(dropped.row.id), Some(dropped));
         assert!(state.table_by_id(dropped.row.id).is_none());
+        let uuid = dropped.row.pointer.uuid;
+        let of_uuid = state.dropped_of_uuid(uuid);
+        assert!(of_uuid.is_some_and(|other| other.row.pointer.uuid == uuid));
         assert!(
             dropped
                 .purge

@@ -130,6 +130,42 @@ async fn a_uuid_gives_no_location() {
     refused(&kit.post(NEW, moved).await, "a move");
 }
 
+// Goal: a dropped table comes back, whoever asks meanwhile for a table of its uuid. Method: its uuid in a creation elsewhere, alone, in a
+// transaction, and behind another uuid; then its return.
+#[tokio::test]
+async fn a_dropped_table_keeps_its_uuid() {
+    let (kit, ..) = two_tables().await;
+    let uuid = metadata(&kit, "u").await["table-uuid"].clone();
+    let gone = kit.call("DELETE", &format!("{TABLES}/u"), None).await;
+    assert_eq!(gone.status, 204, "{}", gone.body);
+    let mut claiming = staged("new", "memory:///lake/a/new");
+    claiming["updates"][0]["uuid"] = uuid.clone();
+    let behind = creation(
+        "memory:///lake/a/new",
+        &[json!({"action": "assign-uuid", "uuid": uuid})],
+    );
+    for (path, body) in [
+        (NEW, claiming.clone()),
+        ("/v1/transactions/commit", json!({"table-changes": [claiming]})),
+        (NEW, behind),
+    ] {
+        let reply = kit.post(path, body).await;
+        assert_eq!(
+            (reply.status, reply.kind()),
+            (409, "AlreadyExistsException"),
+            "{path}: {}",
+            reply.body
+        );
+        assert_eq!(reply.body["error"]["error-code"], "CAT-1023");
+        assert!(!reply.message().contains("a.u"), "{}", reply.message());
+    }
+    assert_eq!(kit.get(NEW).await.status, 404);
+    let back = json!({"namespace": ["a"], "name": "u", "to": null});
+    let back = kit.post("/internal/v1/dropped/undrop", back).await;
+    assert_eq!(back.status, 200, "{}", back.body);
+    assert_eq!(metadata(&kit, "u").await["table-uuid"], uuid);
+}
+
 // Goal: roles learn which folders are another table's, however these are spelled. Method: folders in and beside both tables.
 #[tokio::test]
 async fn roles_are_told_whose_folders_are() {

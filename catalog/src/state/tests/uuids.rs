@@ -123,6 +123,31 @@ fn no_table_comes_back_beside_itself() {
     assert_eq!(apply(&mut state, bring_back("u", "u")), taken(70, "t"));
 }
 
+// Goal: the uuid of a dropped table is known as long as it can come back, also behind a snapshot. Method: before and after a drop, in a serialised copy, after
+// its return there, and here when its time is over.
+#[test]
+fn a_dropped_tables_uuid_is_known() {
+    let mut state = with_namespace();
+    commit(&mut state, vec![made("t", "t", 1, 70), made("u", "u", 2, 71)]);
+    let holder = |state: &State| {
+        let dropped = state.dropped_of_uuid(Uuid::from_u128(70));
+        dropped.map(|dropped| dropped.row.name.clone())
+    };
+    assert_eq!(holder(&state), None);
+    assert!(matches!(apply(&mut state, drop_kept("t")), Outcome::Dropped(_)));
+    assert_eq!(holder(&state), Some(ident("a", "t")));
+    let bytes = serde_json::to_vec(&state).expect("a state is JSON");
+    let mut read: State = serde_json::from_slice(&bytes).expect("its own JSON");
+    assert_eq!(read, state);
+    assert_eq!(holder(&read), Some(ident("a", "t")));
+    assert!(matches!(apply(&mut read, bring_back("t", "t")), Outcome::Committed(_)));
+    assert_eq!(holder(&read), None);
+    let index = state.index() + 1;
+    let later = Command::new(600_010, drop_kept("u"));
+    assert!(matches!(state.apply(index, later), Outcome::Dropped(_)));
+    assert_eq!(holder(&state), None);
+}
+
 // Goal: entries of earlier versions apply as they did, and what they made is read from a snapshot, served, changed and dropped; a third one does not come to
 // it. Method: the earlier forms of making, of registering over something and of bringing back; then commits to both twins, over a serialised copy.
 #[test]

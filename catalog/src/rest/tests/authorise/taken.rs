@@ -108,6 +108,123 @@ async fn no_view_takes_a_dropped_tables_place() {
     }
 }
 
+// Goal: who may make tables and knows where one of the same name was dropped gets none of its files and does not keep it from coming back; who
+// may do everything may have the place. Method: a user who may make tables and views in a schema asks in each way for the places of two that
+// were dropped there, one that the catalog chose and one that a client did, and elsewhere for the uuid of the former; then the tables come
+// back, and once more dropped, their places are asked for by an administrator.
+#[tokio::test]
+async fn no_namesake_takes_a_dropped_tables_place() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    lake.grant(&["admin"], &[], json!("warehouse"), "eve").await;
+    let token = lake.node_token();
+    let tables = "/v1/namespaces/b/tables";
+    let (first, second) = (format!("{tables}/first"), format!("{tables}/second"));
+    let made = lake.node("POST", tables, new_table("first")).await.body["metadata"].clone();
+    let uuid = made["table-uuid"].as_str().expect("a uuid");
+    let chosen = made["location"].as_str().expect("a location");
+    let random = format!("memory:///lake/b/second-{RANDOM}");
+    let mut wanted = new_table("second");
+    wanted["location"] = json!(random);
+    lake.node("POST", tables, wanted.clone()).await;
+    let drop_both = async || {
+        for path in [&first, &second] {
+            let gone = lake.with(&token, "DELETE", path, None).await;
+            assert_eq!(gone.status, 204, "{}", gone.body);
+        }
+    };
+    drop_both().await;
+    let making = |name: &str, location: &str, uuid: &str| {
+        let mut commit = staged(name, location);
+        commit["identifier"]["namespace"] = json!(["b"]);
+        commit["updates"][0]["uuid"] = json!(uuid);
+        commit
+    };
+    // The place tells the end of the uuid, and what goes before may be anything.
+    let end = &uuid[28..];
+    assert!(chosen.ends_with(end), "{chosen}");
+    let alike = format!("22222222-2222-4222-8222-2222{end}");
+    let claim = making("first", chosen, &alike);
+    let mut stage = wanted.clone();
+    stage["stage-create"] = json!(true);
+    let view = json!({"name": "second", "location": random, "schema": schema(), "properties": {}, "view-version":
+        {"version-id": 1, "timestamp-ms": 1, "schema-id": 0, "summary": {"engine-name": "x"},
+        "default-namespace": ["b"], "representations": [{"type": "sql", "sql": "SELECT 1", "dialect": "spark"}]}});
+    for (path, body) in [
+        (first.as_str(), claim.clone()),
+        ("/v1/transactions/commit", json!({"table-changes": [claim]})),
+        (second.as_str(), making("second", &random, &alike)),
+        (tables, wanted.clone()),
+        (tables, stage),
+        ("/v1/namespaces/b/views", view),
+    ] {
+        let refused = lake.call("ana", "POST", path, Some(body)).await;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.body);
+        assert!(refused.message().contains("dropped table"), "{path}: {}", refused.body);
+    }
+    let elsewhere = making("other", &format!("memory:///lake/b/other-{end}"), uuid);
+    let twin = lake
+        .call("ana", "POST", &format!("{tables}/other"), Some(elsewhere))
+        .await;
+    assert_eq!(twin.status, 409, "{}", twin.body);
+    assert_eq!(twin.body["error"]["error-code"], "CAT-1023");
+    for name in ["first", "second"] {
+        let back = json!({"namespace": ["b"], "name": name, "to": null});
+        lake.node("POST", "/internal/v1/dropped/undrop", back).await;
+    }
+    drop_both().await;
+    for (path, body) in [(first.as_str(), claim), (tables, wanted)] {
+        let made = lake.call("eve", "POST", path, Some(body)).await;
+        assert_eq!(made.status, 200, "{path}: {}", made.body);
+    }
+}
+
+// Goal: whoever makes tables under the name of dropped ones is refused none, and a request that comes again is answered as it was. Method: a
+// user makes a table and drops it again and again, where the catalog places it, by a commit of what was staged, and in folders of their own;
+// then the first of those commits once more under its key.
+#[tokio::test]
+async fn a_name_is_used_again() {
+    let lake = Lake::new().await;
+    lake.grant(&["create"], &[], json!({"namespace": ["b"]}), "ana").await;
+    let tables = "/v1/namespaces/b/tables";
+    let there = format!("{tables}/again");
+    let commit_once = async |key: u128, body: &Value| {
+        let asked = request("POST", &there, Some(body.clone()), Some(Uuid::from_u128(key)));
+        let answer = lake.kit.send(Lake::bearer(asked, &lake.token("ana"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    };
+    let make = async |body: Value| {
+        let made = lake.call("ana", "POST", tables, Some(body)).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        made.body["metadata"].clone()
+    };
+    let drop_it = async || assert_eq!(lake.status("ana", "DELETE", &there, None).await, 204);
+    let mut first = None;
+    for (key, digit) in [(1, "a"), (2, "b")] {
+        make(new_table("again")).await;
+        drop_it().await;
+        let own = format!("memory:///lake/b/again-{}", RANDOM.replace('0', digit));
+        for location in [Value::Null, json!(own)] {
+            let mut stage = new_table("again");
+            (stage["location"], stage["stage-create"]) = (location.clone(), json!(true));
+            let metadata = make(stage).await;
+            let mut commit = staged("again", metadata["location"].as_str().expect("a location"));
+            commit["identifier"]["namespace"] = json!(["b"]);
+            commit["updates"][0]["uuid"] = metadata["table-uuid"].clone();
+            let key = key + if location.is_null() { 0 } else { 10 };
+            let made = commit_once(key, &commit).await;
+            drop_it().await;
+            first.get_or_insert((key, commit, made));
+        }
+    }
+    let (key, commit, made) = first.expect("a commit");
+    assert_eq!(commit_once(key, &commit).await, made);
+    assert_eq!(lake.status("ana", "GET", &there, None).await, 404);
+    let dropped = lake.with(&lake.node_token(), "GET", "/internal/v1/dropped", None).await;
+    assert_eq!(dropped.body["count"], 6, "{}", dropped.body);
+}
+
 // Goal: an answer that is given again gives nobody rights to what bears its name by now. Method: a user makes a table, a view and a
 // namespace under keys and drops them, others make such of the same names, and the user repeats the requests.
 #[tokio::test]
