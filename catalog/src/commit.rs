@@ -11,6 +11,7 @@ mod follow;
 mod queue;
 mod rebase;
 mod requirements;
+mod retained;
 mod row_ids;
 mod spec_ids;
 mod time_fields;
@@ -64,6 +65,17 @@ pub(crate) struct TableWork {
     pub(crate) may_rebase: bool,
     /// By whose choice its table lies where it makes or moves it.
     pub(crate) choice: Choice,
+    /// Who says what its table's main branch keeps.
+    pub(crate) retention: Retention,
+}
+
+/// Who says how much of its history a table's main branch keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Retention {
+    /// Whoever commits.
+    Told,
+    /// Who may alter the table, which this user may not: it stays as it is.
+    Kept { from: String },
 }
 
 /// A table's next state, not committed yet.

@@ -13,7 +13,7 @@ use super::queue::{REQUESTS_PER_FOLD_MAX, Waiting};
 use super::summary::{self, RANGES_KEY};
 use super::{Append, Appended, known, overlap};
 use crate::command::{AppendChange, Ident, Op, Outcome, ProducerRange, Refusal, TableChange};
-use crate::commit::{Choice, RETRIES_MAX, TableWork, is_race};
+use crate::commit::{Choice, RETRIES_MAX, Retention, TableWork, is_race};
 use crate::error::{CatalogError, Result};
 use crate::service::{Service, Ticket, find};
 use crate::state::{AppendedRange, State, TableRow};
@@ -143,6 +143,7 @@ impl Service {
             updates,
             may_rebase: false,
             choice: Choice::New,
+            retention: Retention::Told,
         };
         let prepared = match self.prepare(state, &work).await {
             Ok(prepared) => prepared.beside(plan.written),

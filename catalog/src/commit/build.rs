@@ -1,10 +1,11 @@
 //! The next metadata of a table that exists.
 
 use iceberg::TableUpdate;
-use iceberg::spec::{FormatVersion, Snapshot, TableMetadata};
+use iceberg::spec::{FormatVersion, MAIN_BRANCH, Snapshot, TableMetadata};
 use tidewater_table::{TableError, refs_of};
 
 use super::files::Files;
+use super::retained::retained;
 use super::row_ids::RowIds;
 use super::spec_ids::SpecIds;
 use super::time_fields;
@@ -90,6 +91,10 @@ pub(super) fn apply(
                 check_order(&work.table, current, last_sequence, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
+            }
+            TableUpdate::SetSnapshotRef { ref_name, reference } if ref_name == MAIN_BRANCH => {
+                let reference = retained(work, current, reference)?;
+                TableUpdate::SetSnapshotRef { ref_name, reference }
             }
             TableUpdate::SetStatistics { statistics } => {
                 check(&statistics.statistics_path)?;

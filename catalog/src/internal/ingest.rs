@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use crate::command::{Ident, IngestRefusal, LeaseGrant, LeaseRequest, OffsetRange, Op, Outcome, PartitionId};
-use crate::commit::{Choice, TableWork};
+use crate::commit::{Choice, Retention, TableWork};
 use crate::error::{CatalogError, Result};
 use crate::rest::{Answer, Body, Query, Shared, json};
 use tidewater_catalog_client::dto;
@@ -38,6 +38,7 @@ pub(super) async fn commit(State(service): Shared, body: Body<dto::IngestCommit>
         // Ingest plans again by itself, and looks for what it committed first.
         may_rebase: false,
         choice: Choice::New,
+        retention: Retention::Told,
     };
     let works: Vec<TableWork> = commits.into_iter().map(to_work).collect();
     let (worker, ticket) = (Arc::clone(&service), body.ticket);

@@ -1,6 +1,7 @@
 //! Who may call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -44,6 +45,9 @@ pub(crate) enum Caller {
     User(Principal),
 }
 
+/// How old the state may be by which a user is let in, and what they may do is decided: as long as SQL endpoints do so when they cannot ask.
+pub(super) const USERS_AGE_MAX: Duration = Duration::from_secs(15);
+
 /// Lets a request in that bears a good token, or every request when no token is wanted. Logging in needs none.
 pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Result<Response> {
     if request.uri().path() == oauth::PATH {
@@ -66,6 +70,7 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
             .map(|node| Caller::Installation(node.name))
             .map_err(Failure::from)
     };
+    let policy = guard.policy_version();
     let peer = peer_of(&request);
     let certified = peer.user().filter(|_| !request.headers().contains_key(AUTHORIZATION));
     let checked = match &guard.access {
@@ -91,6 +96,16 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
                 checked.map(Caller::User).map_err(Failure::from)
             }
         },
+    };
+    let checked = match (checked, &guard.access) {
+        (Ok(Caller::User(user)), Access::Users { users, .. }) => {
+            let again = match certified {
+                Some(name) => Again::Certificate(name),
+                None => Again::Token(token()?),
+            };
+            guard.still_in(users, user, policy, again).await
+        }
+        (checked, _) => checked,
     };
     match checked {
         Ok(caller) => {
@@ -122,7 +137,39 @@ impl From<SecurityError> for Failure {
     }
 }
 
+/// By what a user is known.
+enum Again<'a> {
+    Certificate(&'a str),
+    Token(&'a str),
+}
+
 impl Guard {
+    fn policy_version(&self) -> u64 {
+        self.consensus.state().state.policy_version()
+    }
+
+    /// A user who was let in by the policy of `version`, as it stood here: if that was old, by a newer one.
+    async fn still_in(
+        &self,
+        users: &Authenticator,
+        user: Principal,
+        version: u64,
+        by: Again<'_>,
+    ) -> Result<Caller, Failure> {
+        if self.authorizer.is_some() {
+            let late = self.consensus.barrier_within(USERS_AGE_MAX).await;
+            late.map_err(CatalogError::from)?;
+        }
+        if self.policy_version() == version {
+            return Ok(Caller::User(user));
+        }
+        let again = match by {
+            Again::Certificate(name) => self.certified(users, name),
+            Again::Token(token) => self.user(users, token).await,
+        };
+        again.map(Caller::User).map_err(Failure::from)
+    }
+
     fn certified(&self, users: &Authenticator, user: &str) -> Result<Principal, SecurityError> {
         match &self.authorizer {
             Some(authorizer) => users.certified_by(user, &known(authorizer, &self.consensus.state().state)),

@@ -21,6 +21,7 @@ use self::rules::{Need, On, Rule};
 use super::authenticate::Caller;
 use super::extract::reads_in_one_way;
 use crate::command::{Ident, TableRef};
+use crate::commit::Retention;
 use crate::error::{CatalogError, Result};
 use crate::names::parse_namespace;
 use crate::policy::{access_in, object};
@@ -74,6 +75,18 @@ pub(super) fn may_choose_place() -> Result<()> {
 /// What a location takes that the catalog would not choose.
 const OWN_PLACE: &str = "the warehouse, as a location of one's own choice takes";
 
+/// Who says what main of a table keeps, of a commit by the caller of the request at work.
+pub(super) fn retention(name: &Ident) -> Retention {
+    let kept = BOUND.try_with(|caller| {
+        let on = caller.access.on_object(&name.namespace, &name.name, None);
+        (!on.has(Privilege::Alter)).then(|| caller.user.name.clone())
+    });
+    match kept.unwrap_or(None) {
+        Some(from) => Retention::Kept { from },
+        None => Retention::Told,
+    }
+}
+
 /// What lets somebody change files of a table in any way.
 const WRITES: [Privilege; 3] = [Privilege::Insert, Privilege::Update, Privilege::Delete];
 
@@ -83,14 +96,19 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
         (Some(Caller::User(user)), Some(_)) => user.clone(),
         _ => return Ok(next.run(request).await),
     };
-    let access = match &service.authorizer {
-        Some(authorizer) => access_in(authorizer, &service.consensus.state().state, &user),
-        None => return Ok(next.run(request).await),
+    let Some(authorizer) = &service.authorizer else {
+        return Ok(next.run(request).await);
     };
     // An unknown route is answered as such.
     let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
         return Ok(next.run(request).await);
     };
+    // What was just granted, or taken back, or made, counts, also for what the answer holds.
+    let state = match rules::OF_EVERYBODY.contains(&route.as_str()) {
+        true => service.consensus.state().state,
+        false => service.fresh_state().await?,
+    };
+    let access = access_in(authorizer, &state, &user);
     if access.is_everything() {
         return Ok(next.run(request).await);
     }
@@ -116,18 +134,10 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
         }
     };
     let mut makes = Vec::new();
-    if !needs.is_empty() {
-        // What was just granted, or just made, counts.
-        let state = service.fresh_state().await?;
-        let access = match &service.authorizer {
-            Some(authorizer) => access_in(authorizer, &state, &user),
-            None => Arc::clone(&access),
-        };
-        for (need, place) in &needs {
-            match need.makes() {
-                true => makes.push(place.clone()),
-                false => check(&state, &access, &user, *need, place)?,
-            }
+    for (need, place) in &needs {
+        match need.makes() {
+            true => makes.push(place.clone()),
+            false => check(&state, &access, &user, *need, place)?,
         }
     }
     let request = Request::from_parts(parts, body);

@@ -5,13 +5,13 @@ use std::fmt::Formatter;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
 use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::authenticate::Caller;
 use crate::command::Ident;
 use crate::error::{CatalogError, Result};
 use crate::names::{checked_ident, parse_namespace};
@@ -120,7 +120,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Keyed {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
         let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
-        Ok(Self(ticket(&parts.headers, parts.method.as_str(), target, &[])?))
+        Ok(Self(ticket(parts, target, &[])?))
     }
 }
 
@@ -143,7 +143,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             });
         };
         let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
-        let ticket = ticket(&parts.headers, parts.method.as_str(), target, &bytes)?;
+        let ticket = ticket(&parts, target, &bytes)?;
         Ok(Self {
             value: parse(&bytes)?,
             ticket,
@@ -266,8 +266,9 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-fn ticket(headers: &HeaderMap, method: &str, target: &str, body: &[u8]) -> Result<Ticket> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+/// What a user asked for is another request when somebody else asks for it: they are given what they made, and nobody else is.
+fn ticket(parts: &Parts, target: &str, body: &[u8]) -> Result<Ticket> {
+    let Some(key) = parts.headers.get(IDEMPOTENCY_KEY) else {
         return Ok(Ticket::default());
     };
     let key: Option<Uuid> = key.to_str().ok().and_then(|key| key.parse().ok());
@@ -275,7 +276,12 @@ fn ticket(headers: &HeaderMap, method: &str, target: &str, body: &[u8]) -> Resul
         return Err(CatalogError::bad_request("the Idempotency-Key is not a UUID"));
     };
     let mut hasher = blake3::Hasher::new();
-    for part in [method.as_bytes(), target.as_bytes(), body] {
+    let method = parts.method.as_str().as_bytes();
+    let user = match parts.extensions.get() {
+        Some(Caller::User(user)) => Some(user.name.as_bytes()),
+        _ => None,
+    };
+    for part in [method, target.as_bytes(), body].into_iter().chain(user) {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
     }
     let mut print = [0; 8];

@@ -24,6 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Certificate, ClientBuilder};
 use tokio::sync::Semaphore;
 
+use super::authenticate::{Caller, USERS_AGE_MAX};
 use super::extract::IDEMPOTENCY_KEY;
 use super::oauth;
 use super::respond::{LedElsewhere, OutcomeUnknown};
@@ -135,6 +136,11 @@ async fn follow(follower: &Follower, request: Request, next: Next) -> Result<Res
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_local = OF_THIS_NODE.contains(&request.uri().path());
     let staleness = staleness(headers)?.filter(|_| reads);
+    // A user is let in, and sees, by that state too.
+    let staleness = match request.extensions().get() {
+        Some(Caller::User(_)) => staleness.map(|told| told.min(USERS_AGE_MAX)),
+        _ => staleness,
+    };
     if reads || is_local {
         let path = target(request.uri()).to_owned();
         let (parts, body) = request.into_parts();

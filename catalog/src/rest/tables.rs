@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::authorise::{Made, sees_object};
+use super::authorise::{Made, retention, sees_object};
 use super::extract::{Body, InNamespace, InTable, Keyed, Query};
 use super::load::{Snapshots, staged_answer, table_answer};
 use super::page::{Paging, cut};
@@ -181,6 +181,7 @@ impl CommitTable {
             (None, None) => return Err(CatalogError::bad_request("a table change has no identifier")),
         };
         Ok(TableWork {
+            retention: retention(&table),
             table,
             requirements: self.requirements,
             updates: self.updates,

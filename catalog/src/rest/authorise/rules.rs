@@ -73,6 +73,9 @@ const APPENDS: &[Need] = &[Need::of(Privilege::Insert, On::Table)];
 /// A metadata file may name any files below the warehouse: whoever registers one reads what they like.
 const REGISTERS: &[Need] = &[Need::of(Privilege::Admin, On::Warehouse)];
 
+/// Routes that tell everybody the same, whatever they may do.
+pub(super) const OF_EVERYBODY: [&str; 2] = ["/v1/config", "/v1/oauth/tokens"];
+
 /// The rule of a route, by its pattern; none for a route that users have no business at.
 pub(super) fn of(method: &Method, route: &str) -> Option<Rule> {
     use Rule::{Body, Needs, Nothing};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::kit::{Kit, Reply, TABLE, TABLES, append, new_table, request};
-use crate::server::Access;
+use crate::server::{Access, CatalogOptions};
 use tidewater_core::{Clock, ManualClock, SystemClock, SystemRng};
 use tidewater_security::{
     Authenticator, Grants, PolicyChange, Principal, Role, StoredPassword, TokenKey, UserAction, UserChange,
@@ -17,6 +17,7 @@ use tidewater_security::{
 };
 
 mod bodies;
+mod late;
 mod marks;
 mod places;
 mod reserved;
@@ -40,6 +41,11 @@ impl Lake {
     }
 
     async fn binding_by(grants: Grants) -> Self {
+        Self::over(grants, |_| ()).await
+    }
+
+    /// The same, of which `change` sets what else is wanted.
+    async fn over(grants: Grants, change: impl FnOnce(&mut CatalogOptions)) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock::shared().now_ms()));
         let user = |name: &str, role| UserSettings {
             name: name.into(),
@@ -62,6 +68,7 @@ impl Lake {
         let kit = Kit::at("memory:///lake", |options| {
             options.access = access;
             options.clock = shared;
+            change(options);
         });
         let lake = Self { kit, users, clock };
         for namespace in ["a", "b"] {
