@@ -21,9 +21,9 @@ use crate::state::aqe::execution_plan::{
 };
 use crate::state::aqe::optimizer_rule::chaos_exec::ChaosCreatingRule;
 use crate::state::aqe::optimizer_rule::{
-    CoalescePartitionsRule, DelayJoinSelectionRule, DemoteUnsafeBroadcastJoinRule,
-    DistributedExchangeRule, NormalizeInterleaveRule, ParallelWindowRule,
-    PrefixWindowRule, SelectJoinRule, SpellOutSortsRule,
+    BareFiltersRule, CoalescePartitionsRule, DelayJoinSelectionRule,
+    DemoteUnsafeBroadcastJoinRule, DistributedExchangeRule, NormalizeInterleaveRule,
+    ParallelWindowRule, PrefixWindowRule, SelectJoinRule, SpellOutSortsRule,
 };
 use crate::state::distributed_explain::handle_explain_plan;
 use crate::state::execution_stage::StageOutput;
@@ -622,6 +622,11 @@ impl AdaptivePlanner {
                 "join_selection" => {
                     let demote = DemoteUnsafeBroadcastJoinRule::default();
                     vec![Arc::new(demote) as PhysicalOptimizerRuleRef]
+                }
+                // tidewater: it runs twice and after each stage, and makes other columns of those
+                // of filters that it has seen before.
+                "ProjectionPushdown" => {
+                    vec![Arc::new(BareFiltersRule) as PhysicalOptimizerRuleRef, r]
                 }
                 _ => vec![r],
             })
