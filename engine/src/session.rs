@@ -132,6 +132,7 @@ pub(crate) use self::apart::APART;
 pub use self::apart::shown_name;
 use self::apart::{Alike, shown_twice};
 use self::counted_sets::count_sets;
+pub use self::filters_first::physical_rules;
 pub use self::kept_here::KeptHere;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};

@@ -5,24 +5,40 @@
 //! some columns of its input it takes the places of these for those of the input's, which are other columns where several tables of a join
 //! call theirs the same.
 //!
-//! Executors have rules of their own: what is computed comes below filters there, and a rule of the patched scheduler
-//! (`BareFiltersRule`) sees to the places.
+//! The patched scheduler has rules of its own for executors, and takes this one from the session of a cluster.
 
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ExpressionPlacement;
 use datafusion::physical_expr::projection::update_expr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::projection::{ProjectionExec, try_embed_projection};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, replace_children_if_necessary,
 };
+
+/// The rule that pushes projections.
+pub(super) const PROJECTIONS: &str = "ProjectionPushdown";
+
+/// These rules, of which the one that pushes projections lets nothing be computed below filters: for the session of a cluster.
+pub fn physical_rules(
+    rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>],
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let rules = rules.iter().cloned();
+    rules
+        .map(|rule| match rule.name() {
+            PROJECTIONS => Arc::new(FiltersFirst(rule)) as _,
+            _ => rule,
+        })
+        .collect()
+}
 
 /// The rule that pushes projections, of which only those that compute nothing come below filters.
 #[derive(Debug)]
@@ -116,17 +132,112 @@ impl ExecutionPlan for HeldFilter {
         self.filter.execute(partition, context)
     }
 
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.filter.child_stats_requests(partition)
+    }
+
+    /// Filters above, of which the rule makes new ones, tell by it what is constant in their rows.
+    fn statistics_from_inputs(&self, counted: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        self.filter.statistics_from_inputs(counted, args)
+    }
+
     fn try_swapping_with_projection(&self, projection: &ProjectionExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        match self.filter.downcast_ref::<FilterExec>() {
-            Some(filter) if !goes_wrong(projection, filter)? => filter.try_swapping_with_projection(projection),
-            _ => Ok(None),
+        let Some(filter) = self.filter.downcast_ref::<FilterExec>() else {
+            return Ok(None);
+        };
+        let swapped = match goes_wrong(projection, filter)? {
+            // It may still give no more columns than are asked for.
+            true => try_embed_projection(projection, filter)?,
+            false => filter.try_swapping_with_projection(projection)?,
+        };
+        // A node between the two hands the projection on, and then the rule looks at what came of it once more.
+        match swapped {
+            Some(plan) => Ok(Some(plan.transform_up(held)?.data)),
+            None => Ok(None),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::logical_expr::Operator;
+    use datafusion::physical_expr::expressions::{Column, binary, col, lit};
+    use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+    use datafusion::physical_plan::coop::CooperativeExec;
+    use datafusion::physical_plan::displayable;
+    use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::physical_plan::filter::FilterExecBuilder;
+    use datafusion::physical_plan::projection::ProjectionExpr;
+
     use crate::testing::Lake;
+
+    fn column(name: &str, at: usize) -> Arc<dyn PhysicalExpr> {
+        Arc::new(Column::new(name, at))
+    }
+
+    /// What becomes of these columns of the rows with a positive first column, of which the filter gives some.
+    fn pushed(names: [&str; 4], given: Option<Vec<usize>>, columns: Vec<(Arc<dyn PhysicalExpr>, &str)>) -> String {
+        let fields = names.map(|name| Field::new(name, DataType::Int32, true));
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let positive = binary(
+            col(names[0], &schema).expect("a column"),
+            Operator::Gt,
+            lit(0_i32),
+            &schema,
+        );
+        let rows = Arc::new(EmptyExec::new(schema));
+        let filter = FilterExecBuilder::new(positive.expect("a condition"), rows).apply_projection(given);
+        let filter = filter.and_then(FilterExecBuilder::build).expect("a filter");
+        let between = Arc::new(CooperativeExec::new(Arc::new(filter)));
+        let columns = columns.into_iter().map(|(expr, name)| ProjectionExpr {
+            expr,
+            alias: name.to_owned(),
+        });
+        let asked = ProjectionExec::try_new(columns, between).expect("columns");
+        let rule = FiltersFirst(Arc::new(ProjectionPushdown::new()));
+        let plan = rule.optimize(Arc::new(asked), &ConfigOptions::default());
+        displayable(plan.expect("a plan").as_ref()).indent(false).to_string()
+    }
+
+    // Goal: filters are themselves again after the rule, columns still come below them, and above them stays what is computed, or what has its
+    // places in what a filter gives. Method: the three over a filter, with a node between that hands projections on.
+    #[test]
+    fn only_columns_come_below_filters() {
+        let letters = ["a", "b", "c", "d"];
+        let plan = pushed(letters, None, vec![(column("a", 0), "a"), (column("c", 2), "c")]);
+        let wanted = [
+            "CooperativeExec",
+            "  FilterExec: a@0 > 0",
+            "    ProjectionExec: expr=[a@0 as a, c@2 as c]",
+            "      EmptyExec",
+        ];
+        assert_eq!(plan.lines().collect::<Vec<_>>(), wanted);
+
+        let fields = letters.map(|name| Field::new(name, DataType::Int32, true));
+        let schema = Schema::new(fields.to_vec());
+        let quotient = binary(column("c", 2), Operator::Divide, column("a", 0), &schema).expect("a quotient");
+        let sum = binary(quotient, Operator::Plus, column("b", 1), &schema).expect("a sum");
+        let plan = pushed(letters, None, vec![(column("a", 0), "a"), (sum, "s")]);
+        let wanted = [
+            "CooperativeExec",
+            "  ProjectionExec: expr=[a@0 as a, c@1 / a@0 + b@2 as s]",
+            "    FilterExec: a@0 > 0, projection=[a@0, c@2, b@1]",
+            "      EmptyExec",
+        ];
+        assert_eq!(plan.lines().collect::<Vec<_>>(), wanted);
+
+        let plan = pushed(["d"; 4], Some(vec![1, 2, 3]), vec![(column("d", 0), "x")]);
+        let wanted = [
+            "CooperativeExec",
+            "  ProjectionExec: expr=[d@0 as x]",
+            "    FilterExec: d@0 > 0, projection=[d@1]",
+            "      EmptyExec",
+        ];
+        assert_eq!(plan.lines().collect::<Vec<_>>(), wanted);
+    }
 
     // Goal: nothing is computed of a row that a filter keeps away. Method: divisions by zero in such rows, in columns, orders and windows that
     // are fewer than what they are computed of.

@@ -22,7 +22,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
-use super::filters_first::FiltersFirst;
+use super::filters_first::{FiltersFirst, PROJECTIONS};
 use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
 use super::plan_check::{CHECK, PlanCheck};
@@ -32,9 +32,6 @@ const FILTERS: &str = "FilterPushdown";
 
 /// That of them which lets sorts tell how far they are.
 const LATE_FILTERS: &str = "FilterPushdown(Post)";
-
-/// The rule that pushes projections.
-const PROJECTIONS: &str = "ProjectionPushdown";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
 /// the one that pushes projections left out where it fails, and filters kept below what is computed of their rows, first groups exact,

@@ -15,7 +15,6 @@
 // specific language governing permissions and limitations
 // under the License.
 
-pub mod bare_filters;
 pub mod chaos_exec;
 pub mod coalesce_partitions;
 pub mod demote_broadcast_join;
@@ -29,7 +28,6 @@ pub mod prefix_window;
 pub mod propagate_empty;
 pub mod spell_out_sorts;
 
-pub use bare_filters::*;
 pub use coalesce_partitions::*;
 pub use demote_broadcast_join::*;
 pub use distributed_exchange::*;
