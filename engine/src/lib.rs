@@ -83,7 +83,7 @@ pub use restore::restore_scans;
 pub use runner::{LocalRunner, Place, PlanOutput, PlanRequest, PlanRunner, Route};
 pub use session::{
     CATALOG, Class, Execution, KeptHere, Named, SessionKind, SessionOptions, UntoldSides, ZONE, gives_zones,
-    optimizer_rules, shown_name,
+    optimizer_rules, physical_rules, shown_name,
 };
 pub use sql::{Command, Sql};
 pub use stage_filters::{stage_context, stage_filters};

@@ -17,7 +17,7 @@
 //! - Logical rules, which `nulls.rs` puts among DataFusion's: `derived.rs`, `not_among.rs`, `correlated.rs`, `listed_twice.rs`,
 //!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`, `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
-//!   `grouped_sets.rs`, `exact_top.rs`, `plan_check.rs`.
+//!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `plan_check.rs`.
 //!
 //! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
 //! changed).
@@ -49,6 +49,7 @@ mod elements;
 mod escapes;
 mod exact_top;
 mod existing;
+mod filters_first;
 mod first_rows;
 mod floats;
 mod grouped_sets;
@@ -131,6 +132,7 @@ pub(crate) use self::apart::APART;
 pub use self::apart::shown_name;
 use self::apart::{Alike, shown_twice};
 use self::counted_sets::count_sets;
+pub use self::filters_first::physical_rules;
 pub use self::kept_here::KeptHere;
 pub use self::nulls::optimizer_rules;
 pub use self::options::{Class, Execution, Named, SessionKind, SessionOptions};

@@ -34,7 +34,7 @@ use crate::watch::watch;
 use tidewater_core::limits::GRPC_MESSAGE_BYTES_MAX;
 use tidewater_core::{SharedClock, Tasks};
 use tidewater_engine::cluster::{connect_by, node_connections};
-use tidewater_engine::{Engine, SentPositions, UntoldSides, optimizer_rules};
+use tidewater_engine::{Engine, SentPositions, UntoldSides, optimizer_rules, physical_rules};
 use tidewater_security::NodeTls;
 
 /// After how long without a heartbeat Ballista itself takes an executor for lost: longer than we do.
@@ -348,10 +348,12 @@ fn session_builder(engine: Engine) -> SessionBuilder {
 fn cluster_state(engine: &Engine, config: SessionConfig) -> datafusion::common::Result<SessionState> {
     let state = default_session_builder(config)?;
     let rules = optimizer_rules(state.optimizers().to_vec());
+    let physical = physical_rules(state.physical_optimizers());
     // Scans look their object stores up while they are planned.
     Ok(SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(engine.runtime_env())
         .with_optimizer_rules(rules)
+        .with_physical_optimizer_rules(physical)
         .with_physical_optimizer_rule(Arc::new(UntoldSides))
         .with_physical_optimizer_rule(Arc::new(SentPositions))
         .build())

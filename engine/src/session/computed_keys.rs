@@ -12,8 +12,9 @@ use std::sync::Arc;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchemaRef, Result};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::expr::Alias;
+use datafusion::logical_expr::expr::{AggregateFunction, Alias};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Sort, SortExpr, Window};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -96,9 +97,18 @@ fn order(column: &Expr) -> Vec<SortExpr> {
             let parts = parts.map(|key| key.clone().sort(true, false));
             parts.chain(window.params.order_by.iter().cloned()).collect()
         }
-        Expr::AggregateFunction(aggregate) => aggregate.params.order_by.clone(),
+        Expr::AggregateFunction(aggregate) if takes_sorted(aggregate) => aggregate.params.order_by.clone(),
         _ => Vec::new(),
     }
+}
+
+/// Whether rows are sorted for an aggregate. Others (`first_value`) look at the keys of the rows that their filter lets pass, and only there
+/// may the keys be reckoned.
+fn takes_sorted(aggregate: &AggregateFunction) -> bool {
+    matches!(
+        aggregate.func.order_sensitivity(),
+        AggregateOrderSensitivity::HardRequirement | AggregateOrderSensitivity::SoftRequirement
+    )
 }
 
 /// Whether one of these windows or aggregates would not know its rows to be sorted.
@@ -207,7 +217,7 @@ impl Keys {
                 window.params.order_by = self.sorts(take(&mut window.params.order_by));
                 Expr::WindowFunction(window)
             }
-            Expr::AggregateFunction(mut aggregate) => {
+            Expr::AggregateFunction(mut aggregate) if takes_sorted(&aggregate) => {
                 let order = take(&mut aggregate.params.order_by);
                 // One with `DISTINCT` takes only its arguments for keys.
                 for argument in &mut aggregate.params.args {

@@ -22,6 +22,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
+use super::filters_first::{FiltersFirst, PROJECTIONS};
 use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
 use super::plan_check::{CHECK, PlanCheck};
@@ -32,12 +33,9 @@ const FILTERS: &str = "FilterPushdown";
 /// That of them which lets sorts tell how far they are.
 const LATE_FILTERS: &str = "FilterPushdown(Post)";
 
-/// The rule that pushes projections.
-const PROJECTIONS: &str = "ProjectionPushdown";
-
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
-/// the one that pushes projections left out where it fails, first groups exact, what is constant told only where it is, no join that
-/// waits for what may not come, and a last check that tells nobody the plan.
+/// the one that pushes projections left out where it fails, and filters kept below what is computed of their rows, first groups exact,
+/// what is constant told only where it is, no join that waits for what may not come, and a last check that tells nobody the plan.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
@@ -45,7 +43,7 @@ pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
             LATE_FILTERS => Arc::new(PartsAlone(Arc::new(NoneWaits(Arc::new(WithinNames(rule)))))) as _,
             SIDES => Arc::new(OuterSides(rule)) as _,
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
-            PROJECTIONS => Arc::new(Optional(rule)) as _,
+            PROJECTIONS => Arc::new(FiltersFirst(Arc::new(Optional(rule)))) as _,
             LIMITS => Arc::new(ExactTop(rule)) as _,
             CHECK => Arc::new(PlanCheck(rule)) as _,
             _ => rule,

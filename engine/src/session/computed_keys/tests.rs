@@ -116,8 +116,9 @@ async fn rows_in_computed_orders() {
     }
 }
 
-// Goal: texts are put together in an order by what is computed, and different values in one by themselves. Method: such aggregates, one of
-// them beside one without an order.
+// Goal: texts are put together in an order by what is computed, and different values in one by themselves; where nothing has to be sorted,
+// keys are reckoned of the rows that a filter lets pass. Method: such aggregates, one of them beside one without an order, and a first value
+// whose key is a division by zero in another row.
 #[tokio::test]
 async fn aggregates_in_computed_orders() {
     let lake = filled().await;
@@ -133,6 +134,10 @@ async fn aggregates_in_computed_orders() {
         (
             "SELECT array_to_string(array_agg(DISTINCT abs(nullif(k, 2)) ORDER BY abs(nullif(k, 2)) DESC NULLS LAST), '-') AS ks FROM s.t",
             "7-6-4-3-1",
+        ),
+        (
+            "SELECT first_value(id ORDER BY 10 / k > 1, id) FILTER (WHERE k <> 0) AS f FROM (VALUES (1, 0), (2, 5), (3, 20)) AS v (id, k)",
+            "3",
         ),
     ] {
         assert_eq!(lake.lines(sql).await, [wanted], "{sql}");

@@ -141,7 +141,7 @@ impl AdaptivePlanner {
             state_builder,
             plan,
             job_id,
-            Self::default_optimizers(plan_id_generator),
+            Self::default_optimizers(plan_id_generator, None),
         )
     }
 
@@ -188,7 +188,10 @@ impl AdaptivePlanner {
             state_builder,
             plan,
             job_id,
-            Self::default_optimizers(plan_id_generator),
+            Self::default_optimizers(
+                plan_id_generator,
+                Self::own_projections(&ctx.state()),
+            ),
         )
     }
     /// Cancels a stage by its ID.
@@ -546,6 +549,7 @@ impl AdaptivePlanner {
     /// A vector of default physical optimizer rules.
     fn default_optimizers(
         plan_id_generator: Arc<AtomicUsize>,
+        own_projections: Option<PhysicalOptimizerRuleRef>,
     ) -> Vec<PhysicalOptimizerRuleRef> {
         let mut physical_optimizers: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
             vec![];
@@ -568,7 +572,7 @@ impl AdaptivePlanner {
         //     datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules,
         // );
         //
-        physical_optimizers.extend(Self::datafusion_optimizers());
+        physical_optimizers.extend(Self::datafusion_optimizers(own_projections));
 
         // Rewrite bounded RANGE-frame windows into a range-shuffle so BWAG's
         // single-partition constraint is not a serial bottleneck. Runs AFTER
@@ -603,7 +607,9 @@ impl AdaptivePlanner {
     // ```
     // as there are issues with some of them
     // TODO: replace this once we update to datafusion 55
-    fn datafusion_optimizers() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    fn datafusion_optimizers(
+        own_projections: Option<PhysicalOptimizerRuleRef>,
+    ) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new()
             .rules
             .into_iter()
@@ -623,6 +629,8 @@ impl AdaptivePlanner {
                     let demote = DemoteUnsafeBroadcastJoinRule::default();
                     vec![Arc::new(demote) as PhysicalOptimizerRuleRef]
                 }
+                // tidewater: a session may have mended it.
+                "ProjectionPushdown" => vec![own_projections.clone().unwrap_or(r)],
                 _ => vec![r],
             })
             .collect()
@@ -658,6 +666,15 @@ impl AdaptivePlanner {
             .filter(|rule| usual.iter().all(|usual| usual.name() != rule.name()))
             .cloned()
             .collect()
+    }
+
+    /// tidewater: what a session has in the place of DataFusion's rule that pushes projections.
+    fn own_projections(state: &SessionState) -> Option<PhysicalOptimizerRuleRef> {
+        state
+            .physical_optimizers()
+            .iter()
+            .find(|rule| rule.name() == "ProjectionPushdown")
+            .cloned()
     }
 
     /// Creates a session state with the given configuration and optimizer rules.
