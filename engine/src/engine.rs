@@ -100,7 +100,7 @@ pub struct Engine {
     /// That of the parts, in which the name of what is meant is bound.
     catalog: Arc<dyn Catalog>,
     /// What a command was judged by; none of an engine for everything.
-    meant: Option<Meant>,
+    meant: Option<Arc<Meant>>,
 }
 
 /// What tables and sessions need of the engine.
@@ -181,7 +181,7 @@ impl Engine {
         Self {
             parts: Arc::clone(&self.parts),
             catalog: Arc::new(Bound::new(&self.parts.catalog, meant.clone())),
-            meant: Some(meant),
+            meant: Some(Arc::new(meant)),
         }
     }
 
