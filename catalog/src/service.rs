@@ -180,6 +180,28 @@ pub(crate) fn find_view<'a>(state: &'a State, name: &Ident) -> Result<&'a TableR
     state.view(name).ok_or_else(missing)
 }
 
+/// Refuses a name that is not that of the table or view with this uuid.
+pub(crate) fn require_uuid(state: &State, kind: Relation, name: &Ident, uuid: Uuid) -> Result<()> {
+    let row = match kind {
+        Relation::Table => find(state, name)?,
+        Relation::View => find_view(state, name)?,
+    };
+    if row.pointer.uuid == uuid {
+        return Ok(());
+    }
+    let reason = format!("Requirement failed: UUID does not match: expected {uuid}");
+    Err(match kind {
+        Relation::Table => CatalogError::CommitFailed {
+            table: name.clone(),
+            reason,
+        },
+        Relation::View => CatalogError::ViewCommitFailed {
+            view: name.clone(),
+            reason,
+        },
+    })
+}
+
 /// Refuses a name for a `kind` that is taken or has no namespace to be in: before anything is written for it.
 pub(crate) fn require_free(state: &State, kind: Relation, name: &Ident) -> Result<()> {
     require_namespace(state, &name.namespace)?;

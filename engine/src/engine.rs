@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use tidewater_core::{SharedClock, SharedRng, TableName};
-use tidewater_table::{Catalog, FileStore, LoadedTable, ScanFile, WriteOptions};
+use tidewater_table::{Bound, Catalog, FileStore, LoadedTable, Meant, ScanFile, TableError, WriteOptions};
 use tokio::sync::Semaphore;
 
 use crate::codec::Codec;
@@ -97,6 +97,10 @@ impl EngineOptions {
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) parts: Arc<Parts>,
+    /// That of the parts, in which the name of what is meant is bound.
+    catalog: Arc<dyn Catalog>,
+    /// What a command was judged by; none of an engine for everything.
+    meant: Option<Arc<Meant>>,
 }
 
 /// What tables and sessions need of the engine.
@@ -151,6 +155,8 @@ impl Engine {
             .with_object_store_registry(Arc::new(FileStoreRegistry::new(store.clone())))
             .build_arc()?;
         Ok(Self {
+            catalog: Arc::clone(&catalog),
+            meant: None,
             parts: Arc::new(Parts {
                 catalog,
                 store,
@@ -168,6 +174,26 @@ impl Engine {
         })
     }
 
+    /// The same engine for a command about this: it changes what is meant and nothing else, whatever comes to bear the name before it is
+    /// done, at each attempt. What it reads beside is judged by its plans.
+    #[must_use]
+    pub fn bound(&self, meant: Meant) -> Self {
+        Self {
+            parts: Arc::clone(&self.parts),
+            catalog: Arc::new(Bound::new(&self.parts.catalog, meant.clone())),
+            meant: Some(Arc::new(meant)),
+        }
+    }
+
+    /// Refuses a table that is not what is meant: one that was not loaded by [`Self::catalog`].
+    pub(crate) fn require_meant(&self, table: &LoadedTable) -> Result<()> {
+        if let Some(meant) = &self.meant {
+            let is_meant = meant.require(&table.name, table.metadata.uuid());
+            is_meant.map_err(TableError::from)?;
+        }
+        Ok(())
+    }
+
     /// Memory pool, spill directory, caches and object stores of this process; executors run with it too.
     pub fn runtime_env(&self) -> Arc<RuntimeEnv> {
         self.parts.runtime.clone()
@@ -175,7 +201,7 @@ impl Engine {
 
     /// The catalog.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
-        &self.parts.catalog
+        &self.catalog
     }
 
     /// The files.
@@ -205,12 +231,7 @@ impl Engine {
 
     /// A table's newest state.
     pub async fn load(&self, name: &TableName) -> Result<LoadedTable> {
-        let loaded = self
-            .parts
-            .catalog
-            .load_table(name)
-            .await
-            .map_err(tidewater_table::TableError::from)?;
+        let loaded = self.catalog.load_table(name).await.map_err(TableError::from)?;
         loaded.ok_or_else(|| EngineError::TableNotFound { table: name.clone() })
     }
 

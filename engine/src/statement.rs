@@ -217,6 +217,7 @@ impl Workshop<'_> {
         let options = self.engine.pinned(self.options, statements, Some(target)).await?;
         let table = options.moment.get(target).cloned().flatten();
         let table = table.ok_or_else(|| EngineError::TableNotFound { table: target.clone() })?;
+        self.engine.require_meant(&table)?;
         writable(&table)?;
         self.sees_all(&table, "a change of rows")?;
         Ok((table, options))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::meant::Meant;
 use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
 use tidewater_core::{Coded, ErrorKind, Namespace, Retry, TableName};
@@ -151,6 +152,12 @@ pub enum CatalogFault {
         /// What stands against it.
         message: String,
     },
+    /// The name is that of another table or view than was meant; nothing happened.
+    #[error("{name} is another table or view by now")]
+    OtherBearer {
+        /// The name.
+        name: TableName,
+    },
     /// No catalog answers now; nothing happened.
     #[error("catalog is not available: {message}")]
     Unavailable {
@@ -181,7 +188,9 @@ impl Coded for CatalogFault {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::AlreadyExists { .. } | Self::NotEmpty { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::AlreadyExists { .. } | Self::NotEmpty { .. } | Self::Conflict { .. } | Self::OtherBearer { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Invalid { .. } => ErrorKind::Invalid,
             Self::Denied { .. } => ErrorKind::Denied,
             Self::Unavailable { .. } => ErrorKind::Unavailable,
@@ -201,13 +210,14 @@ impl Coded for CatalogFault {
             Self::Timeout { .. } => "TBL-0036",
             Self::Internal { .. } => "TBL-0037",
             Self::NotEmpty { .. } => "TBL-0038",
+            Self::OtherBearer { .. } => "TBL-0040",
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
             Self::Unavailable { .. } => Retry::Safe,
-            Self::Conflict { .. } => Retry::AfterRefresh,
+            Self::Conflict { .. } | Self::OtherBearer { .. } => Retry::AfterRefresh,
             Self::Timeout { .. } => Retry::Unknown,
             _ => Retry::Never,
         }
@@ -217,6 +227,10 @@ impl Coded for CatalogFault {
         match self {
             Self::Unavailable { .. } => Some(
                 "start the catalog (tidewater up), or name the place where it runs: catalog.endpoints of the configuration"
+                    .into(),
+            ),
+            Self::OtherBearer { .. } => Some(
+                "the name came to bear another one while the statement began: look at what bears it now, and send the statement again if that is meant"
                     .into(),
             ),
             _ => None,
@@ -298,6 +312,12 @@ pub trait Catalog: Debug + Send + Sync {
     /// Gives the table of a metadata file a name; [`CatalogFault::AlreadyExists`] if that is taken, or the table has another one.
     async fn register_table(&self, _name: &TableName, _metadata_location: &str) -> Result<(), CatalogFault> {
         Err(not_offered("registering a table"))
+    }
+
+    /// This catalog, where it can itself refuse with [`CatalogFault::OtherBearer`] what is done to a table or view by its name once the
+    /// name is that of another one: at the moment at which it is done. For [`crate::Bound`], which looks before.
+    fn bound(&self, _meant: &Meant) -> Option<Arc<dyn Catalog>> {
+        None
     }
 
     /// All tables of a namespace.

@@ -367,7 +367,9 @@ impl Coded for TableError {
             Self::DefaultLost { .. } => {
                 "let the engine that added the column write the table's data files anew, so that each of them has it"
             }
-            Self::Catalog(fault @ CatalogFault::Unavailable { .. }) => return fault.hint(),
+            Self::Catalog(fault @ (CatalogFault::Unavailable { .. } | CatalogFault::OtherBearer { .. })) => {
+                return fault.hint();
+            }
             Self::Catalog(CatalogFault::NotEmpty { .. }) => {
                 "drop what it holds first; DROP SCHEMA … CASCADE drops its tables and views with it"
             }

@@ -29,6 +29,7 @@ pub mod file_store;
 pub mod foreign;
 pub mod inspect;
 pub mod marks;
+pub mod meant;
 pub mod orphans;
 pub mod overwrite;
 pub mod partition_value;
@@ -76,6 +77,7 @@ pub use expire::{
 pub use file_store::{DiskCacheFigures, DiskCacheOptions, FileInfo, FileStore, ReadAnew, S3Options, StoreOptions};
 pub use iceberg;
 pub use manifest::partition_key;
+pub use meant::{Bound, Meant};
 pub use orphans::{OrphanOptions, Orphans, find_orphans, remove_orphans};
 pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};

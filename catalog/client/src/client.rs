@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Certificate, Method};
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::error::{ClientError, Result};
 use crate::nearby::Nearby;
 use crate::pointers::LastPointers;
 use crate::table_cache::TableCache;
 use crate::transport::{Call, Reply, Transport};
-use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng};
+use tidewater_core::{SharedClock, SharedRng, SystemClock, SystemRng, TableName};
+use tidewater_table::Meant;
 
 /// How long a call is tried: an election on a busy machine takes up to four seconds, a slow store as long again.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -90,6 +92,8 @@ pub struct CatalogClient {
     pub(crate) transport: Arc<Transport>,
     pub(crate) tables: Arc<TableCache>,
     pub(crate) pointers: Arc<LastPointers>,
+    /// What a name is meant to be that of, which the catalog is told with what is done by the name.
+    pub(crate) meant: Option<Arc<Meant>>,
 }
 
 impl CatalogClient {
@@ -102,6 +106,7 @@ impl CatalogClient {
             transport: Arc::new(Transport::new(options)?),
             tables: Arc::default(),
             pointers: Arc::default(),
+            meant: None,
         })
     }
 
@@ -127,6 +132,11 @@ impl CatalogClient {
             ..Call::get(path)
         };
         self.transport.send(&call).await
+    }
+
+    /// The uuid that what bears a name has to have, where that is said.
+    pub(crate) fn meant_by(&self, name: &TableName) -> Option<Uuid> {
+        self.meant.as_ref()?.of_name(name)
     }
 
     pub(crate) async fn get(&self, path: impl Into<String>) -> Result<Reply> {

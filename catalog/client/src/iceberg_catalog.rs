@@ -19,7 +19,7 @@ use crate::transport::{Call, Reply};
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::schema::LostDefaults;
 use tidewater_table::{
-    Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, NewView, Pointers, Since, TableCommit, View,
+    Catalog, CatalogFault, CommitOutcome, LoadedTable, Meant, NewTable, NewView, Pointers, Since, TableCommit, View,
 };
 
 /// Tables that one call asks for: their names and files have to fit into its URL.
@@ -162,8 +162,17 @@ impl CatalogClient {
             source: from.into(),
             destination: to.into(),
         };
-        self.mutate(Method::POST, path.into(), Some(&body)).await?;
+        let path = path::meaning(path.into(), self.meant_by(from));
+        self.mutate(Method::POST, path, Some(&body)).await?;
         Ok(())
+    }
+
+    /// Why something was not done by this name.
+    fn not_done(&self, name: &TableName, error: ClientError) -> CatalogFault {
+        match self.meant_by(name).is_some() && error.is_refusal("CommitFailedException") {
+            true => CatalogFault::OtherBearer { name: name.clone() },
+            false => error.into(),
+        }
     }
 
     pub(crate) async fn names(&self, path: String, namespace: &Namespace) -> Result<Vec<TableName>> {
@@ -395,7 +404,7 @@ impl Catalog for CatalogClient {
         let renamed = self.rename("/v1/tables/rename", from, to).await;
         self.tables.forget(from);
         self.tables.forget(to);
-        Ok(renamed?)
+        renamed.map_err(|error| self.not_done(from, error))
     }
 
     async fn register_table(&self, name: &TableName, metadata_location: &str) -> Result<(), CatalogFault> {
@@ -411,9 +420,16 @@ impl Catalog for CatalogClient {
 
     async fn drop_table(&self, name: &TableName, purge: bool) -> Result<(), CatalogFault> {
         let path = format!("{}?purgeRequested={purge}", path::table(name));
-        self.mutate::<()>(Method::DELETE, path, None).await?;
+        let path = path::meaning(path, self.meant_by(name));
+        let dropped = self.mutate::<()>(Method::DELETE, path, None).await;
+        dropped.map_err(|error| self.not_done(name, error))?;
         self.tables.forget(name);
         Ok(())
+    }
+
+    fn bound(&self, meant: &Meant) -> Option<Arc<dyn Catalog>> {
+        let meant = Some(Arc::new(meant.clone()));
+        Some(Arc::new(Self { meant, ..self.clone() }))
     }
 
     async fn create_namespace(&self, namespace: &Namespace) -> Result<(), CatalogFault> {
@@ -469,11 +485,13 @@ impl Catalog for CatalogClient {
     }
 
     async fn drop_view(&self, name: &TableName) -> Result<(), CatalogFault> {
-        Ok(self.forget_view(name).await?)
+        let dropped = self.forget_view(name).await;
+        dropped.map_err(|error| self.not_done(name, error))
     }
 
     async fn rename_view(&self, from: &TableName, to: &TableName) -> Result<(), CatalogFault> {
-        Ok(self.rename("/v1/views/rename", from, to).await?)
+        let renamed = self.rename("/v1/views/rename", from, to).await;
+        renamed.map_err(|error| self.not_done(from, error))
     }
 
     async fn list_views(&self, namespace: &Namespace) -> Result<Vec<TableName>, CatalogFault> {

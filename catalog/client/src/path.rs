@@ -1,6 +1,7 @@
 //! Paths of the REST interface.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
 
 use tidewater_core::{Namespace, TableName};
 
@@ -40,6 +41,15 @@ pub(crate) fn views(of: &Namespace) -> String {
 /// One view.
 pub(crate) fn view(name: &TableName) -> String {
     format!("{}/{}", views(name.namespace()), part(name.name()))
+}
+
+/// The path of something that is done by a name, as long as the name is that of the table or view with this uuid.
+pub(crate) fn meaning(path: String, uuid: Option<Uuid>) -> String {
+    match uuid {
+        Some(uuid) if path.contains('?') => format!("{path}&uuid={uuid}"),
+        Some(uuid) => format!("{path}?uuid={uuid}"),
+        None => path,
+    }
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ impl CatalogClient {
     }
 
     pub(crate) async fn forget_view(&self, name: &TableName) -> Result<()> {
-        self.mutate::<()>(Method::DELETE, path::view(name), None).await?;
+        let path = path::meaning(path::view(name), self.meant_by(name));
+        self.mutate::<()>(Method::DELETE, path, None).await?;
         Ok(())
     }
 
@@ -122,8 +123,10 @@ impl CatalogClient {
     }
 
     async fn commit_view(&self, name: &TableName, updates: &[Value]) -> Result<View> {
+        let uuid = self.meant_by(name);
+        let requirement = uuid.map(|uuid| json!({"type": "assert-view-uuid", "uuid": uuid}));
         let body = CommitView {
-            requirements: &[],
+            requirements: requirement.as_slice(),
             updates,
         };
         let reply = self.mutate(Method::POST, path::view(name), Some(&body)).await?;

@@ -80,6 +80,7 @@ pub(super) async fn undrop(State(service): Shared, body: Body<dto::Undrop>) -> A
     };
     let ticket = body.ticket;
     let work = async {
+        let _turn = service.queue.turn([&to]).await?;
         let op = Op::Drop(DropOp::BringBack {
             table,
             id,

@@ -23,7 +23,7 @@ use crate::credentials::{Grant, Wish};
 use crate::error::{CatalogError, Result};
 use crate::metadata::encode;
 use crate::names::checked_ident;
-use crate::service::{Service, Ticket, find, require_free, require_namespace};
+use crate::service::{Service, Ticket, find, require_free, require_namespace, require_uuid};
 
 /// `GET /v1/namespaces/{namespace}/tables`
 pub(super) async fn list(
@@ -224,38 +224,55 @@ pub(super) struct Rename {
     destination: TableIdentifier,
 }
 
+/// What a call that goes by a name says of what it means.
+#[derive(Debug, Deserialize)]
+pub(super) struct Meaning {
+    /// It is to be done only while the name is that of the table or view with this uuid.
+    pub(super) uuid: Option<Uuid>,
+}
+
 /// `POST /v1/tables/rename`
-pub(super) async fn rename(State(service): Shared, body: Body<Rename>) -> Answer {
-    let make = |from, to| Op::RenameTable { from, to };
-    rename_to(&service, &body.ticket, body.value, make).await
+pub(super) async fn rename(State(service): Shared, Query(meaning): Query<Meaning>, body: Body<Rename>) -> Answer {
+    rename_to(&service, Relation::Table, meaning, body).await
 }
 
 /// Renames a table or view; a name that is taken is refused in words that tell both names.
-pub(super) async fn rename_to(
-    service: &Service,
-    ticket: &Ticket,
-    rename: Rename,
-    make: impl FnOnce(Ident, Ident) -> Op,
-) -> Answer {
-    let (from, to) = (rename.source.checked()?, rename.destination.checked()?);
-    let op = make(from.clone(), to.clone());
-    let work = async {
-        service.propose(ticket, op).await.map_err(|error| match error {
-            CatalogError::TableExists { .. } => CatalogError::RenameTaken {
-                from,
-                to,
-                by: Relation::Table,
-            },
-            CatalogError::ViewExists { .. } => CatalogError::RenameTaken {
-                from,
-                to,
-                by: Relation::View,
-            },
-            CatalogError::NameTaken { by, .. } => CatalogError::RenameTaken { from, to, by },
-            other => other,
-        })
+pub(super) async fn rename_to(service: &Arc<Service>, kind: Relation, meaning: Meaning, body: Body<Rename>) -> Answer {
+    let (from, to) = (body.value.source.checked()?, body.value.destination.checked()?);
+    let (worker, ticket) = (Arc::clone(service), body.ticket);
+    let run = async move {
+        let work = async {
+            // What comes to bear a name does so in the name's turn: until the end of this one nothing else does.
+            let _turns = worker.queue.turn([&from, &to]).await?;
+            if let Some(uuid) = meaning.uuid {
+                require_uuid(&worker.fresh_state().await?, kind, &from, uuid)?;
+            }
+            let (source, destination) = (from.clone(), to.clone());
+            let op = match kind {
+                Relation::Table => Op::RenameTable {
+                    from: source,
+                    to: destination,
+                },
+                Relation::View => Op::RenameView {
+                    from: source,
+                    to: destination,
+                },
+            };
+            let taken = |by| CatalogError::RenameTaken {
+                from: from.clone(),
+                to: to.clone(),
+                by,
+            };
+            worker.propose(&ticket, op).await.map_err(|error| match error {
+                CatalogError::TableExists { .. } => taken(Relation::Table),
+                CatalogError::ViewExists { .. } => taken(Relation::View),
+                CatalogError::NameTaken { by, .. } => taken(by),
+                other => other,
+            })
+        };
+        worker.once(&ticket, work).await
     };
-    service.once(ticket, work).await?;
+    service.detached("rename", run).await?;
     Ok(no_content())
 }
 
@@ -263,6 +280,8 @@ pub(super) async fn rename_to(
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dropping {
     purge_requested: Option<String>,
+    /// It is to be dropped only while the name is that of the table with this uuid.
+    uuid: Option<Uuid>,
 }
 
 /// `DELETE /v1/namespaces/{namespace}/tables/{table}`
@@ -272,17 +291,24 @@ pub(super) async fn drop(
     Query(dropping): Query<Dropping>,
     Keyed(ticket): Keyed,
 ) -> Answer {
+    let Dropping { purge_requested, uuid } = dropping;
     // Some clients write it `True`.
-    let purge = dropping
-        .purge_requested
-        .is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
-    let id = find(&service.fresh_state().await?, &table).ok().map(|row| row.id);
-    let op = Op::Drop(DropOp::Table {
-        table,
-        id,
-        job: service.rng.uuid_v7(service.clock.now_ms()),
-        terms: service.retention.terms(purge),
-    });
-    service.once(&ticket, service.propose(&ticket, op)).await?;
+    let purge = purge_requested.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
+    let work = async {
+        let state = service.fresh_state().await?;
+        if let Some(uuid) = uuid {
+            require_uuid(&state, Relation::Table, &table, uuid)?;
+        }
+        // What came to bear the name since is left alone.
+        let id = find(&state, &table).ok().map(|row| row.id);
+        let op = Op::Drop(DropOp::Table {
+            table: table.clone(),
+            id,
+            job: service.rng.uuid_v7(service.clock.now_ms()),
+            terms: service.retention.terms(purge),
+        });
+        service.propose(&ticket, op).await
+    };
+    service.once(&ticket, work).await?;
     Ok(no_content())
 }

@@ -14,13 +14,13 @@ use super::extract::{Body, InNamespace, InView, Keyed, Query};
 use super::load::view_answer;
 use super::page::{Paging, cut};
 use super::respond::{Answer, json, no_content};
-use super::tables::{Rename, TableIdentifier, rename_to};
+use super::tables::{Meaning, Rename, TableIdentifier, rename_to};
 use super::{Shared, place};
 use crate::command::{Ident, Op, Outcome, Relation};
 use crate::commit::{NewView, ViewRequirement, ViewWork};
 use crate::error::CatalogError;
 use crate::names::checked_ident;
-use crate::service::{Service, find_view, require_free, require_namespace};
+use crate::service::{Service, find_view, require_free, require_namespace, require_uuid};
 
 /// `GET /v1/namespaces/{namespace}/views`
 pub(super) async fn list(
@@ -142,14 +142,30 @@ pub(super) async fn commit(State(service): Shared, InView(view): InView, body: B
 }
 
 /// `POST /v1/views/rename`
-pub(super) async fn rename(State(service): Shared, body: Body<Rename>) -> Answer {
-    let make = |from, to| Op::RenameView { from, to };
-    rename_to(&service, &body.ticket, body.value, make).await
+pub(super) async fn rename(State(service): Shared, Query(meaning): Query<Meaning>, body: Body<Rename>) -> Answer {
+    rename_to(&service, Relation::View, meaning, body).await
 }
 
 /// `DELETE /v1/namespaces/{namespace}/views/{view}`
-pub(super) async fn drop(State(service): Shared, InView(view): InView, Keyed(ticket): Keyed) -> Answer {
-    let op = Op::DropView { view };
-    service.once(&ticket, service.propose(&ticket, op)).await?;
+pub(super) async fn drop(
+    State(service): Shared,
+    InView(view): InView,
+    Query(meaning): Query<Meaning>,
+    Keyed(ticket): Keyed,
+) -> Answer {
+    let worker = Arc::clone(&service);
+    let run = async move {
+        let work = async {
+            // As for a rename: until the end of this turn nothing else comes to bear the name.
+            let _turn = worker.queue.turn([&view]).await?;
+            if let Some(uuid) = meaning.uuid {
+                require_uuid(&worker.fresh_state().await?, Relation::View, &view, uuid)?;
+            }
+            let op = Op::DropView { view: view.clone() };
+            worker.propose(&ticket, op).await
+        };
+        worker.once(&ticket, work).await
+    };
+    service.detached("drop-view", run).await?;
     Ok(no_content())
 }

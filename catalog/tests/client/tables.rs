@@ -6,9 +6,9 @@ use tidewater_table::iceberg::spec::{
     NullOrder, PrimitiveType, SnapshotRetention, SortDirection, Transform, Type, UnboundPartitionSpec,
 };
 use tidewater_table::{
-    Alteration, Catalog, CatalogFault, Change, CommitOptions, FileStore, NewColumn, NewView, OnExisting, PartitionBy,
-    PartitionField, Position, RefChange, SortBy, Staged, alter_table, change_refs, cherry_pick, commit_change,
-    create_with, refs_of, rollback_to_snapshot, stage,
+    Alteration, Catalog, CatalogFault, Change, CommitOptions, FileStore, Meant, NewColumn, NewView, OnExisting,
+    PartitionBy, PartitionField, Position, RefChange, SortBy, Staged, alter_table, change_refs, cherry_pick,
+    commit_change, create_with, refs_of, rollback_to_snapshot, stage,
 };
 
 // Goal: views go through the client as they were given. Method: every call about them once, over the nested namespace of the rest.
@@ -66,6 +66,59 @@ async fn views_and_properties() {
     Catalog::drop_namespace(&client, &gold).await.expect("dropped");
     let gone = client.namespace_properties(&gold).await;
     assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
+}
+
+fn is_refused<T: std::fmt::Debug>(told: Result<T, CatalogFault>) {
+    assert!(matches!(told, Err(CatalogFault::OtherBearer { .. })), "{told:?}");
+}
+
+// Goal: the catalog itself does what goes by a name to what is meant alone. Method: each such call about a table and a view of another uuid, and
+// about a name that was to be nothing's; then of the right uuid, which says nothing of other names.
+#[tokio::test]
+async fn names_are_those_of_what_is_meant() {
+    let node = Node::start().await;
+    let client = client(&[node.uri()]);
+    bronze(&client).await;
+    let (t, moved) = (name("bronze.t"), name("bronze.moved"));
+    let meaning = |uuid| {
+        let meant = Meant { name: t.clone(), uuid };
+        client.bound(&meant).expect("it can tell")
+    };
+    let other = client.create_table(new_table("bronze.other")).await.expect("made");
+    let other = other.metadata.uuid();
+    let table = client.create_table(new_table("bronze.t")).await.expect("made");
+    for uuid in [Some(other), None] {
+        is_refused(meaning(uuid).drop_table(&t, true).await);
+        is_refused(meaning(uuid).rename_table(&t, &moved).await);
+    }
+    let meant = meaning(Some(table.metadata.uuid()));
+    meant.rename_table(&t, &moved).await.expect("renamed");
+    let gone = meant.drop_table(&t, false).await;
+    assert!(matches!(gone, Err(CatalogFault::NotFound { .. })), "{gone:?}");
+    meant.rename_table(&moved, &t).await.expect("renamed");
+    meant.drop_table(&t, false).await.expect("dropped");
+
+    let new = NewView::new(t.clone(), new_table("a.b").schema, "tidewater", "select 1 as id");
+    let view = client.create_view(new.clone()).await.expect("made");
+    let updates = || [("a".to_owned(), "1".to_owned())].into();
+    for uuid in [Some(other), None] {
+        is_refused(meaning(uuid).drop_view(&t).await);
+        is_refused(meaning(uuid).rename_view(&t, &moved).await);
+        let told = [
+            meaning(uuid).replace_view(new.clone()).await,
+            meaning(uuid).update_view_properties(&t, Vec::new(), updates()).await,
+        ];
+        for told in told {
+            assert!(matches!(told, Err(CatalogFault::Conflict { .. })), "{told:?}");
+        }
+    }
+    let meant = meaning(Some(view.uuid));
+    meant.replace_view(new).await.expect("replaced");
+    let set = meant.update_view_properties(&t, Vec::new(), updates()).await;
+    assert_eq!(set.expect("updated").properties.len(), 1);
+    meant.rename_view(&t, &moved).await.expect("renamed");
+    meant.rename_view(&moved, &t).await.expect("renamed");
+    meant.drop_view(&t).await.expect("dropped");
 }
 
 // Goal: the real catalog makes and replaces tables in one commit as the one in memory does. Method: a table made, then replaced by

@@ -4,12 +4,15 @@
 //! there. What is left is looked at here: the columns that a plan reads, what a command changes, and statements about grants. Plans are
 //! looked at where they are made ([`Judge`]), those that a command makes while it is carried out among them: what runs is what was judged.
 
+mod about;
 mod columns;
 mod commands;
 mod grants;
 mod held;
 mod hidden;
 
+#[cfg(test)]
+pub(super) use about::About;
 pub(super) use commands::Verdict;
 pub(crate) use held::Basis;
 pub(super) use hidden::told_with;

@@ -172,18 +172,20 @@ impl QueryService {
         self.may(principal, LOAD)?;
         let options = self.seen_by(principal, self.settings())?;
         let may = self.may_load(principal, &options, load).await;
-        may.map_err(|error| told_with(&options, LOAD, error))?;
+        let about = may.map_err(|error| told_with(&options, LOAD, error))?;
+        let mut load = load.clone();
+        let engine = about.bind_load(&self.0.engine, &mut load);
         let at_work = self.0.running.enter(note.id(), principal)?;
         note.may_be_cut(at_work.cause());
         note.kept().await?;
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
-            engine: &self.0.engine,
+            engine: &engine,
             runner: &runner,
             options: &options,
             deadline: None,
         };
-        let done = at_work.run(Box::pin(shop.load(load, rows))).await;
+        let done = at_work.run(Box::pin(shop.load(&load, rows))).await;
         note.routed(&runner.route());
         let done = done?;
         let rows = done.rows.unwrap_or_default();
@@ -262,21 +264,21 @@ impl QueryService {
         let schema = options.default_schema.as_deref();
         let schema = schema.unwrap_or_else(|| self.default_schema());
         note.about(command.changes(schema).into_iter().chain(command.reads(schema)));
-        match self.may_change(principal, &options, &command).await {
-            Ok(Verdict::Goes) => {}
+        let engine = match self.may_change(principal, &options, &command).await {
+            Ok(Verdict::Goes(about)) => about.bind(&self.0.engine, &mut command),
             Ok(Verdict::DoesNothing) => {
                 let done = Done::default();
                 let warnings = Vec::new();
                 return note.end(Ok(Some(Changed { verb, done, warnings })));
             }
             Err(error) => return note.end(Err(told_with(&options, &statement.sql, error))),
-        }
+        };
         if let Err(error) = note.kept().await {
             return note.end(Err(error));
         }
         let runner = Routed::by(Arc::clone(&self.0.runner));
         let shop = Workshop {
-            engine: &self.0.engine,
+            engine: &engine,
             runner: &runner,
             options: &options,
             deadline: Some(deadline),

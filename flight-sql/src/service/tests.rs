@@ -11,6 +11,7 @@ mod judged;
 mod kept;
 mod listed;
 mod makers;
+mod meant;
 mod policies;
 mod readers;
 mod renamed;

@@ -13,17 +13,18 @@ use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOp
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
 use tidewater_table::marks::is_mark;
-use tidewater_table::{CatalogFault, TableError};
+use tidewater_table::{CatalogFault, Meant, TableError};
 
+use super::about::About;
 use super::{denied, denied_on};
 use crate::error::QueryError;
 use crate::service::QueryService;
 
 /// Whether a command goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::service) enum Verdict {
-    /// It does.
-    Goes,
+    /// It does, on this alone.
+    Goes(About),
     /// What it is about is not there for whoever asks, which is no error of this command.
     DoesNothing,
 }
@@ -37,7 +38,7 @@ impl QueryService {
         command: &Command,
     ) -> Result<Verdict, QueryError> {
         let Some(access) = options.access.clone() else {
-            return Ok(Verdict::Goes);
+            return Ok(Verdict::Goes(About::Anything));
         };
         let may = May {
             service: self,
@@ -54,9 +55,9 @@ impl QueryService {
         principal: &Principal,
         options: &SessionOptions,
         load: &BulkLoad,
-    ) -> Result<(), QueryError> {
+    ) -> Result<About, QueryError> {
         let Some(access) = options.access.clone() else {
-            return Ok(());
+            return Ok(About::Anything);
         };
         let may = May {
             service: self,
@@ -64,20 +65,20 @@ impl QueryService {
             access: &access,
             options,
         };
-        match load.create {
-            true => may.creates_in(load.table.namespace())?,
-            // As for `INSERT`, whatever the load does with a table that is there: how it is refused must not tell that there is one.
-            false => may.on(Object::Table, &load.table, &[Insert]).await?,
+        if load.create {
+            may.creates_in(load.table.namespace())?;
+            return match load.if_exists {
+                IfExists::Replace => may.makes(Object::Table, &load.table, REPLACES).await,
+                IfExists::Append => may.makes(Object::Table, &load.table, &[Insert]).await,
+                IfExists::Fail => Ok(About::Anything),
+            };
         }
-        let needs: &[Privilege] = match (load.if_exists, load.create) {
-            (IfExists::Replace, _) => &[Drop, Insert, Delete],
-            (IfExists::Append, true) => &[Insert],
-            (IfExists::Append, false) | (IfExists::Fail, _) => &[],
-        };
-        if !needs.is_empty() && (!load.create || may.exists(&load.table).await?) {
-            may.on(Object::Table, &load.table, needs).await?;
-        }
-        Ok(())
+        // As for `INSERT`, whatever the load does with a table that is there: how it is refused must not tell that there is one.
+        let inserts = may.on(Object::Table, &load.table, &[Insert]).await?;
+        Ok(About::Meant(match load.if_exists {
+            IfExists::Replace => may.on(Object::Table, &load.table, REPLACES).await?,
+            IfExists::Append | IfExists::Fail => inserts,
+        }))
     }
 
     /// What somebody made is theirs: nobody else could let them at it.
@@ -139,6 +140,9 @@ impl QueryService {
     }
 }
 
+/// What a table takes that makes way for another one.
+const REPLACES: &[Privilege] = &[Drop, Insert, Delete];
+
 struct May<'a> {
     service: &'a QueryService,
     principal: &'a Principal,
@@ -148,7 +152,7 @@ struct May<'a> {
 
 impl May<'_> {
     async fn command(&self, command: &Command) -> Result<Verdict, QueryError> {
-        match command {
+        let about = match command {
             Command::CreateTable(create) => {
                 let name = self.name(&create.name)?;
                 self.creates_in(name.namespace())?;
@@ -156,28 +160,33 @@ impl May<'_> {
                 if create.location.is_some() {
                     self.on_warehouse(Admin)?;
                 }
-                if create.existing == Existing::Replace && self.exists(&name).await? {
-                    self.on(Object::Table, &name, &[Drop, Insert, Delete]).await?;
-                }
+                let about = match create.existing {
+                    Existing::Replace => self.makes(Object::Table, &name, REPLACES).await?,
+                    Existing::Refuse | Existing::Keep => About::Anything,
+                };
                 self.marks(create.properties.keys())?;
                 if let Some(query) = &create.query {
                     self.reads(&query.to_string()).await?;
                 }
+                about
             }
             Command::CreateView(create) => {
                 let name = self.name(&create.name)?;
                 self.creates_in(name.namespace())?;
-                if create.existing == Existing::Replace && self.exists(&name).await? {
-                    self.on(Object::View, &name, &[Alter]).await?;
-                }
+                let about = match create.existing {
+                    Existing::Replace => self.makes(Object::View, &name, &[Alter]).await?,
+                    Existing::Refuse | Existing::Keep => About::Anything,
+                };
                 self.reads(&create.query.to_string()).await?;
+                about
             }
             // As what it stands for: the view replaced.
             Command::AlterView { name, query } => {
                 let name = self.name(name)?;
                 self.creates_in(name.namespace())?;
-                self.on(Object::View, &name, &[Alter]).await?;
+                let meant = self.on(Object::View, &name, &[Alter]).await?;
                 self.reads(&query.to_string()).await?;
+                About::Meant(meant)
             }
             Command::CreateSchema { name, .. } => {
                 let schema = name.schema()?;
@@ -186,6 +195,7 @@ impl May<'_> {
                     Some(parent) => self.creates_in(&parent)?,
                     None => self.on_warehouse(Create)?,
                 }
+                About::Anything
             }
             Command::Drop {
                 what, name, if_exists, ..
@@ -194,9 +204,10 @@ impl May<'_> {
                     Object::Schema => {
                         let schema = name.schema()?;
                         // With all that is in it, which is not judged one by one.
-                        self.unreserved(&schema).and_then(|()| self.on_schema(&schema, Drop))
+                        let gone = self.unreserved(&schema).and_then(|()| self.on_schema(&schema, Drop));
+                        gone.map(|()| About::Anything)
                     }
-                    _ => self.on(*what, &self.name(name)?, &[Drop]).await,
+                    _ => self.on(*what, &self.name(name)?, &[Drop]).await.map(About::Meant),
                 };
                 return no_error(gone, *if_exists);
             }
@@ -206,31 +217,42 @@ impl May<'_> {
                 changes,
             } => {
                 let gone = self.on(Object::Table, &self.name(name)?, &[Alter]).await;
-                let gone = gone.and_then(|()| self.marks(changes.iter().flat_map(set_by)));
+                let gone = gone.and_then(|meant| {
+                    self.marks(changes.iter().flat_map(set_by))?;
+                    Ok(About::Meant(meant))
+                });
                 return no_error(gone, *if_exists);
             }
             Command::Rename { what, from, to } => {
                 let from = self.name(from)?;
                 let to = to.table(&from.namespace().to_string())?;
                 // Whoever may do everything in a schema may do everything with what comes to it.
-                if to.namespace() != from.namespace() {
-                    self.on(*what, &from, &[Admin]).await?;
-                    self.creates_in(to.namespace())?;
-                } else {
-                    self.on(*what, &from, &[Alter]).await?;
-                }
+                About::Meant(match to.namespace() == from.namespace() {
+                    true => self.on(*what, &from, &[Alter]).await?,
+                    false => {
+                        let meant = self.on(*what, &from, &[Admin]).await?;
+                        self.creates_in(to.namespace())?;
+                        meant
+                    }
+                })
             }
             Command::SetProperties { what, name, properties } => match what {
-                Object::Schema => self.on_schema(&name.schema()?, Alter)?,
+                Object::Schema => {
+                    self.on_schema(&name.schema()?, Alter)?;
+                    About::Anything
+                }
                 _ => {
-                    self.on(*what, &self.name(name)?, &[Alter]).await?;
+                    let meant = self.on(*what, &self.name(name)?, &[Alter]).await?;
                     self.marks(properties.keys())?;
+                    About::Meant(meant)
                 }
             },
-            Command::CommentColumn { table, .. } => self.on(Object::Table, &self.name(table)?, &[Alter]).await?,
+            Command::CommentColumn { table, .. } => {
+                About::Meant(self.on(Object::Table, &self.name(table)?, &[Alter]).await?)
+            }
             Command::Truncate { name, target } => {
-                self.on(Object::Table, &self.written(name, target.as_ref())?, &[Delete])
-                    .await?;
+                let table = self.written(name, target.as_ref())?;
+                About::Meant(self.on(Object::Table, &table, &[Delete]).await?)
             }
             Command::Insert(insert) => {
                 let mut needs = vec![Insert];
@@ -244,7 +266,7 @@ impl May<'_> {
                     }
                 }
                 let table = self.written(&insert.table, insert.target.as_ref())?;
-                self.on(Object::Table, &table, &needs).await?;
+                let meant = self.on(Object::Table, &table, &needs).await?;
                 self.reads(&insert.query.to_string()).await?;
                 if let Some(update) = insert
                     .on_conflict
@@ -254,10 +276,14 @@ impl May<'_> {
                     let values = update.values.iter().map(|(_, value)| value);
                     self.reads_in(values.chain(&update.condition)).await?;
                 }
+                About::Meant(meant)
             }
-            Command::Merge(merge) => self.merge(merge).await?,
+            Command::Merge(merge) => About::Meant(self.merge(merge).await?),
             // A metadata file may name any files below the warehouse: whoever registers one reads what they like.
-            Command::Call(call) if call.procedure == "register_table" => self.on_warehouse(Admin)?,
+            Command::Call(call) if call.procedure == "register_table" => {
+                self.on_warehouse(Admin)?;
+                About::Anything
+            }
             Command::Call(call) => {
                 let named = call.named.get("table").or_else(|| call.positional.first());
                 let text = named.and_then(|value| match value {
@@ -268,16 +294,19 @@ impl May<'_> {
                 match text {
                     Some(text) => {
                         let table = self.name(&tidewater_engine::sql::name(&text)?)?;
-                        self.on(Object::Table, &table, &[Alter]).await?;
+                        About::Meant(self.on(Object::Table, &table, &[Alter]).await?)
                     }
-                    None => self.on_warehouse(Admin)?,
+                    None => {
+                        self.on_warehouse(Admin)?;
+                        About::Anything
+                    }
                 }
             }
-        }
-        Ok(Verdict::Goes)
+        };
+        Ok(Verdict::Goes(about))
     }
 
-    async fn merge(&self, merge: &Merge) -> Result<(), QueryError> {
+    async fn merge(&self, merge: &Merge) -> Result<Meant, QueryError> {
         let mut needs = BTreeSet::new();
         let mut expressions: Vec<&Expr> = merge.on.iter().collect();
         for clause in &merge.clauses {
@@ -303,7 +332,7 @@ impl May<'_> {
         }
         let needs: Vec<Privilege> = needs.into_iter().collect();
         let table = self.written(&merge.table, merge.target.as_ref())?;
-        self.on(Object::Table, &table, &needs).await?;
+        let meant = self.on(Object::Table, &table, &needs).await?;
         if let Some(source) = &merge.source {
             let query = match &source.alias {
                 // What is carried out takes all of its columns along.
@@ -313,7 +342,8 @@ impl May<'_> {
             };
             self.reads(&query).await?;
         }
-        self.reads_in(expressions).await
+        self.reads_in(expressions).await?;
+        Ok(meant)
     }
 
     /// Refuses subqueries in these expressions over tables of which nothing may be read. Which columns they name is seen in the plan of the
@@ -398,8 +428,8 @@ impl May<'_> {
         }
     }
 
-    /// Refuses what a table or view is in the way of, in the words for what is not there if it may not be known of.
-    async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<(), QueryError> {
+    /// Refuses what a table or view is in the way of, in the words for what is not there if it may not be known of. Answers which one it is.
+    async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<Meant, QueryError> {
         let not_there = || match what {
             Object::View => missing(format!("view {name}")),
             _ => EngineError::TableNotFound { table: name.clone() }.into(),
@@ -419,16 +449,23 @@ impl May<'_> {
                 });
             }
         }
-        Ok(())
+        Ok(Meant {
+            name: name.clone(),
+            uuid: found,
+        })
+    }
+
+    /// What makes way for something new, which takes these, if anything is there.
+    async fn makes(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<About, QueryError> {
+        match self.uuid(name).await? {
+            Some(_) => Ok(About::Meant(self.on(what, name, needs).await?)),
+            None => Ok(About::New),
+        }
     }
 
     /// Whoever replaces something was told by its being there that it is.
     fn exists_for_replacing(&self, needs: &[Privilege]) -> bool {
         needs.contains(&Drop) && needs.len() > 1
-    }
-
-    async fn exists(&self, name: &TableName) -> Result<bool, QueryError> {
-        Ok(self.uuid(name).await?.is_some())
     }
 
     /// The uuid of what bears the name now.
@@ -509,9 +546,9 @@ fn set_by(change: &AlterTable) -> impl Iterator<Item = &String> {
 }
 
 /// What is not there is none of the statement's errors if it says so.
-fn no_error(gone: Result<(), QueryError>, if_exists: bool) -> Result<Verdict, QueryError> {
+fn no_error(gone: Result<About, QueryError>, if_exists: bool) -> Result<Verdict, QueryError> {
     match gone {
-        Ok(()) => Ok(Verdict::Goes),
+        Ok(about) => Ok(Verdict::Goes(about)),
         Err(error) => match (&error, if_exists) {
             (QueryError::Security(_), _) | (_, false) => Err(error),
             (_, true) => Ok(Verdict::DoesNothing),

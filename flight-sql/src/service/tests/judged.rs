@@ -29,15 +29,15 @@ const READERS: &[&str] = &[
     "CREATE VIEW mine.seen AS SELECT id, v FROM {}",
 ];
 
-fn root() -> Principal {
+pub(super) fn root() -> Principal {
     Principal::named("root")
 }
 
-fn ana() -> Principal {
+pub(super) fn ana() -> Principal {
     Principal::named("ana")
 }
 
-async fn done(service: &QueryService, sql: &str) {
+pub(super) async fn done(service: &QueryService, sql: &str) {
     let done = service.change(&root(), &Statement::new(sql)).await;
     let done = done.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
     assert!(done.is_some(), "{sql} is a query");
@@ -54,7 +54,14 @@ async fn rows(service: &QueryService, sql: &str) -> Vec<String> {
 }
 
 /// The lake where everything in `mine` is `ana`'s to change and to read, and where she knows of `hr.secret`, of which she may read nothing.
-async fn lake() -> (Lake, QueryService) {
+pub(super) async fn lake() -> (Lake, QueryService) {
+    let (lake, service, _) = governed(granted()).await;
+    furnish(&service).await;
+    (lake, service)
+}
+
+/// What `ana` may do there.
+pub(super) fn granted() -> Vec<(Resource, PrivilegeSet)> {
     let all = [
         Privilege::Select,
         Privilege::Insert,
@@ -64,14 +71,17 @@ async fn lake() -> (Lake, QueryService) {
         Privilege::Alter,
         Privilege::Drop,
     ];
-    let granted = vec![
+    vec![
         (
             Resource::Namespace(vec!["mine".into()]),
             all.into_iter().collect::<PrivilegeSet>(),
         ),
         (Resource::Namespace(vec!["hr".into()]), Privilege::Insert.into()),
-    ];
-    let (lake, service, _) = governed(granted).await;
+    ]
+}
+
+/// Makes what is there.
+pub(super) async fn furnish(service: &QueryService) {
     for sql in [
         "CREATE SCHEMA hr",
         "CREATE TABLE hr.secret (id bigint, v string)",
@@ -83,9 +93,8 @@ async fn lake() -> (Lake, QueryService) {
         "INSERT INTO mine.secret VALUES (1, 'a')",
         "CREATE VIEW mine.vx AS SELECT CAST(1 AS bigint) AS id, 'g' AS v",
     ] {
-        done(&service, sql).await;
+        done(service, sql).await;
     }
-    (lake, service)
 }
 
 // Goal: the function of a table's changes takes SELECT on the table wherever a command has it. Method: each kind of command with it, of a user
@@ -123,16 +132,19 @@ async fn views_that_change_meanwhile_give_nothing() {
         let options = service.seen_by(&ana(), SessionOptions::default());
         let options = options.expect("they are let in");
         let command = service.command(&Statement::new(&sql), &options);
-        let command = command.expect(&sql).expect("a command");
+        let mut command = command.expect(&sql).expect("a command");
         let verdict = service.may_change(&ana(), &options, &command).await;
-        assert!(matches!(verdict, Ok(Verdict::Goes)), "{sql}: {verdict:?}");
+        let engine = match verdict {
+            Ok(Verdict::Goes(about)) => about.bind(&service.0.engine, &mut command),
+            told => panic!("{sql}: {told:?}"),
+        };
         done(
             &service,
             "CREATE OR REPLACE VIEW mine.vx AS SELECT id, v FROM hr.secret",
         )
         .await;
         let shop = Workshop {
-            engine: &service.0.engine,
+            engine: &engine,
             runner: service.0.runner.as_ref(),
             options: &options,
             deadline: None,

@@ -264,7 +264,7 @@ async fn a_name_that_is_free_lets_nobody_through() {
             let command = service.command(&Statement::new(sql), &options);
             let command = command.expect(sql).expect("a command");
             match service.may_change(&ana, &options, &command).await {
-                Ok(verdict) => assert!(goes && matches!(verdict, Verdict::Goes), "{sql}"),
+                Ok(verdict) => assert!(goes && matches!(verdict, Verdict::Goes(_)), "{sql}"),
                 Err(error) => assert!(!goes && error.kind() == ErrorKind::NotFound, "{sql}: {}", error.chain()),
             }
         }
