@@ -149,10 +149,14 @@ impl OfPrincipal {
             return Ok(None);
         }
         // Statistics and files of a table tell of all its columns, and rows of a process of all its users.
-        let (name, uuid) = if let Some(part) = provider.downcast_ref::<PartOf>() {
-            (part.table(), Some(part.uuid()))
+        let (name, is_readable) = if let Some(part) = provider.downcast_ref::<PartOf>() {
+            let name = part.table();
+            let readable = access.readable(name.namespace().levels(), name.name(), Some(part.uuid()));
+            (name, readable == Readable::All)
         } else if let Some(live) = provider.downcast_ref::<LiveTable>() {
-            (live.name(), None)
+            // By its schema alone: what bears its name in the catalog is another table, which is its maker's.
+            let on = access.on_namespace(live.name().namespace().levels());
+            (live.name(), on.has(Privilege::Select))
         } else if is_of_no_table(provider.as_ref()) {
             return Ok(None);
         } else {
@@ -161,9 +165,9 @@ impl OfPrincipal {
             let refused = refusal(&self.0, Privilege::Select, &what);
             return Err(EngineError::Denied(Box::new(refused)));
         };
-        match access.readable(name.namespace().levels(), name.name(), uuid) {
-            Readable::All => Ok(Some(name.clone())),
-            _ => Err(self.refused(name)),
+        match is_readable {
+            true => Ok(Some(name.clone())),
+            false => Err(self.refused(name)),
         }
     }
 

@@ -7,12 +7,14 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::datasource::empty::EmptyTable;
 use tidewater_engine::Workshop;
 use tidewater_engine::live::{LiveRows, LiveTable};
-use tidewater_security::{Privilege, PrivilegeSet, Resource};
+use tidewater_security::{Grant, Grantee, Object, Policy, Privilege, PrivilegeSet, Resource};
 use tidewater_table::NewView;
 use tidewater_table::iceberg::spec::Schema as IcebergSchema;
+use uuid::Uuid;
 
 use super::makers::governed;
 use super::*;
+use crate::policy::PolicySource;
 use crate::service::authorise::Verdict;
 
 /// Commands of `ana` that read a source, which stands as `{}`.
@@ -230,6 +232,51 @@ async fn tables_of_a_process_are_judged_by_their_name() {
     let told = Box::pin(service.0.engine.plan(&session, "SELECT id FROM live")).await;
     let error = told.expect_err("it is not theirs");
     assert_eq!(error.code(), "SEC-0008", "{error:?}");
+}
+
+// Goal: what a process knows is granted by its schema alone: a table of the catalog that bears the name of one of its tables is another one, and
+// its maker reads that one only. Method: somebody with everything on such a table reads under its name what a process shows; then with SELECT on
+// the schema.
+#[tokio::test]
+async fn tables_of_a_process_are_granted_by_schema() {
+    let (_lake, service, listens) = governed(Vec::new()).await;
+    let ops = || vec!["ops".to_owned()];
+    let id = Uuid::from_u128(1);
+    let grant = |on: Resource, privileges: PrivilegeSet| Grant {
+        to: Grantee::User("ana".into()),
+        on,
+        privileges,
+    };
+    let mut policy = Policy {
+        version: 2,
+        in_force: true,
+        objects: vec![Object {
+            id,
+            uuid: id,
+            namespace: ops(),
+            name: "queries".into(),
+        }],
+        grants: vec![grant(Resource::Object(id), PrivilegeSet::all())],
+        ..Policy::default()
+    };
+    let authorizer = listens.authorizer().expect("a policy");
+    let code = async || {
+        let table = LiveTable::new("ops.queries".parse().expect("a name"), Ids);
+        let options = service.seen_by(&ana(), SessionOptions::default());
+        let options = options.expect("they are let in");
+        let options = options.overlay("ops.queries".parse().expect("a name"), Arc::new(table));
+        let session = service.0.engine.session(Class::Interactive, &options);
+        let told = Box::pin(service.0.engine.plan(&session, "SELECT id FROM ops.queries")).await;
+        told.err().map(|error| error.code())
+    };
+    authorizer.update(policy.clone());
+    assert_eq!(code().await, Some("SEC-0008"));
+    policy.version = 3;
+    policy
+        .grants
+        .push(grant(Resource::Namespace(ops()), Privilege::Select.into()));
+    authorizer.update(policy);
+    assert_eq!(code().await, None);
 }
 
 // Goal: rows of which nobody knows whose they are are nobody's, and those of no table are everybody's. Method: a provider that the judge does not
