@@ -1,7 +1,7 @@
 //! Who may call.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -14,6 +14,8 @@ use crate::error::{CatalogError, Result};
 use crate::policy::known;
 use crate::raft::Consensus;
 use crate::server::Access;
+use crate::state::State as CatalogState;
+use tidewater_core::secret::Secret;
 use tidewater_core::{Coded, ErrorKind, SharedClock};
 use tidewater_security::{Authenticator, Authorizer, Peer, Principal, SecurityError, TokenKey, Way};
 
@@ -45,15 +47,11 @@ pub(crate) enum Caller {
     User(Principal),
 }
 
-/// How old the state may be by which a user is let in, and what they may do is decided: as long as SQL endpoints do so when they cannot ask.
-pub(super) const USERS_AGE_MAX: Duration = Duration::from_secs(15);
-
 /// Lets a request in that bears a good token, or every request when no token is wanted. Logging in needs none.
 pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Request, next: Next) -> Result<Response> {
     if request.uri().path() == oauth::PATH {
         return Ok(next.run(request).await);
     }
-    let refused = |reason: &str| CatalogError::Unauthenticated { reason: reason.into() };
     let header = request
         .headers()
         .get(AUTHORIZATION)
@@ -70,7 +68,7 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
             .map(|node| Caller::Installation(node.name))
             .map_err(Failure::from)
     };
-    let policy = guard.policy_version();
+    let version = guard.consensus.state().state.policy_version();
     let peer = peer_of(&request);
     let certified = peer.user().filter(|_| !request.headers().contains_key(AUTHORIZATION));
     let checked = match &guard.access {
@@ -97,25 +95,82 @@ pub(crate) async fn authenticate(State(guard): State<Guard>, mut request: Reques
             }
         },
     };
-    let checked = match (checked, &guard.access) {
-        (Ok(Caller::User(user)), Access::Users { users, .. }) => {
-            let again = match certified {
-                Some(name) => Again::Certificate(name),
-                None => Again::Token(token()?),
-            };
-            guard.still_in(users, user, policy, again).await
-        }
-        (checked, _) => checked,
+    let let_in = match (&checked, &guard.access) {
+        (Ok(Caller::User(_)), Access::Users { users, .. }) => Some(LetIn {
+            users: Arc::clone(users),
+            token: match certified {
+                Some(_) => None,
+                None => Some(Secret::new(token()?)),
+            },
+            from: peer.ip(),
+            version,
+        }),
+        _ => None,
     };
     match checked {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
+            if let Some(let_in) = let_in {
+                request.extensions_mut().insert(let_in);
+            }
             Ok(next.run(request).await)
         }
         Err(Failure::Catalog(error)) => Err(error),
-        Err(Failure::Token(SecurityError::ExpiredToken)) => Err(CatalogError::TokenExpired),
-        Err(Failure::Token(error)) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
-        Err(Failure::Token(error)) => Err(refused(&error.to_string())),
+        Err(Failure::Token(error)) => Err(not_let_in(error)),
+    }
+}
+
+fn refused(reason: &str) -> CatalogError {
+    CatalogError::Unauthenticated { reason: reason.into() }
+}
+
+fn not_let_in(error: SecurityError) -> CatalogError {
+    match error {
+        SecurityError::ExpiredToken => CatalogError::TokenExpired,
+        error if error.kind() == ErrorKind::Unavailable => error.into(),
+        error => refused(&error.to_string()),
+    }
+}
+
+/// How a user came in, to be looked at again by the state that a request is decided by: the one at the door may be old, and asking for a
+/// newer one there would turn away who can wait for a leader.
+#[derive(Debug, Clone)]
+pub(super) struct LetIn {
+    users: Arc<Authenticator>,
+    /// None for who came by a certificate.
+    token: Option<Secret>,
+    from: Option<IpAddr>,
+    /// Of the policy that let them in, or of an older one.
+    version: u64,
+}
+
+impl LetIn {
+    /// The user as `state` has them: out is who was disabled since, and whose token was taken back.
+    ///
+    /// # Errors
+    /// As at the door.
+    pub(super) async fn again(
+        &self,
+        user: Principal,
+        authorizer: &Authorizer,
+        state: &CatalogState,
+    ) -> Result<Principal> {
+        if state.policy_version() == self.version {
+            return Ok(user);
+        }
+        let policy = known(authorizer, state);
+        let checked = match &self.token {
+            Some(token) => {
+                let checked = self.users.admit_by(token.expose(), &policy).await;
+                self.users.noted_if_refused(Way::Token, None, self.from, checked)
+            }
+            None => {
+                let checked = self.users.certified_by(&user.name, &policy);
+                let named = Some(user.name.as_str());
+                self.users.noted_if_refused(Way::Certificate, named, self.from, checked)
+            }
+        };
+        checked.map_err(not_let_in)
     }
 }
 
@@ -137,39 +192,7 @@ impl From<SecurityError> for Failure {
     }
 }
 
-/// By what a user is known.
-enum Again<'a> {
-    Certificate(&'a str),
-    Token(&'a str),
-}
-
 impl Guard {
-    fn policy_version(&self) -> u64 {
-        self.consensus.state().state.policy_version()
-    }
-
-    /// A user who was let in by the policy of `version`, as it stood here: if that was old, by a newer one.
-    async fn still_in(
-        &self,
-        users: &Authenticator,
-        user: Principal,
-        version: u64,
-        by: Again<'_>,
-    ) -> Result<Caller, Failure> {
-        if self.authorizer.is_some() {
-            let late = self.consensus.barrier_within(USERS_AGE_MAX).await;
-            late.map_err(CatalogError::from)?;
-        }
-        if self.policy_version() == version {
-            return Ok(Caller::User(user));
-        }
-        let again = match by {
-            Again::Certificate(name) => self.certified(users, name),
-            Again::Token(token) => self.user(users, token).await,
-        };
-        again.map(Caller::User).map_err(Failure::from)
-    }
-
     fn certified(&self, users: &Authenticator, user: &str) -> Result<Principal, SecurityError> {
         match &self.authorizer {
             Some(authorizer) => users.certified_by(user, &known(authorizer, &self.consensus.state().state)),

@@ -18,7 +18,7 @@ use http::request::Parts;
 use uuid::Uuid;
 
 use self::rules::{Need, On, Rule};
-use super::authenticate::Caller;
+use super::authenticate::{Caller, LetIn};
 use super::extract::reads_in_one_way;
 use crate::command::{Ident, TableRef};
 use crate::commit::Retention;
@@ -92,7 +92,7 @@ const WRITES: [Privilege; 3] = [Privilege::Insert, Privilege::Update, Privilege:
 
 /// Lets a request through to its route if its caller may do what the route does.
 pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Request, next: Next) -> Result<Response> {
-    let user = match (request.extensions().get::<Caller>(), &service.authorizer) {
+    let mut user = match (request.extensions().get::<Caller>(), &service.authorizer) {
         (Some(Caller::User(user)), Some(_)) => user.clone(),
         _ => return Ok(next.run(request).await),
     };
@@ -103,11 +103,15 @@ pub(crate) async fn authorise(State(service): State<Arc<Service>>, request: Requ
     let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
         return Ok(next.run(request).await);
     };
+    if rules::OF_EVERYBODY.contains(&route.as_str()) {
+        return Ok(next.run(request).await);
+    }
     // What was just granted, or taken back, or made, counts, also for what the answer holds.
-    let state = match rules::OF_EVERYBODY.contains(&route.as_str()) {
-        true => service.consensus.state().state,
-        false => service.fresh_state().await?,
-    };
+    let state = service.fresh_state().await?;
+    let let_in = request.extensions().get::<LetIn>().cloned();
+    if let Some(let_in) = let_in {
+        user = let_in.again(user, authorizer, &state).await?;
+    }
     let access = access_in(authorizer, &state, &user);
     if access.is_everything() {
         return Ok(next.run(request).await);

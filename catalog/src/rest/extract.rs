@@ -277,7 +277,7 @@ fn ticket(parts: &Parts, target: &str, body: &[u8]) -> Result<Ticket> {
     };
     let mut hasher = blake3::Hasher::new();
     let method = parts.method.as_str().as_bytes();
-    let user = match parts.extensions.get() {
+    let user = match parts.extensions.get::<Caller>() {
         Some(Caller::User(user)) => Some(user.name.as_bytes()),
         _ => None,
     };

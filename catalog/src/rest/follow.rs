@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Certificate, ClientBuilder};
 use tokio::sync::Semaphore;
 
-use super::authenticate::{Caller, USERS_AGE_MAX};
+use super::authenticate::Caller;
 use super::extract::IDEMPOTENCY_KEY;
 use super::oauth;
 use super::respond::{LedElsewhere, OutcomeUnknown};
@@ -49,6 +49,10 @@ const UNKNOWN: HeaderName = HeaderName::from_static("x-tidewater-outcome-unknown
 
 /// On a read: how old the answer may be, in milliseconds.
 const MAX_STALENESS: HeaderName = HeaderName::from_static("x-tidewater-max-staleness-ms");
+
+/// How old an answer to a user may be, by whose state they are let in and looked at too: as long as SQL endpoints decide by grants when they
+/// cannot ask.
+const USERS_AGE_MAX: Duration = Duration::from_secs(15);
 
 /// How long a request waits for a leader that takes it: several elections of a starved machine fit in.
 const LEADER_WAIT: Duration = Duration::from_secs(10);
@@ -136,8 +140,7 @@ async fn follow(follower: &Follower, request: Request, next: Next) -> Result<Res
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_local = OF_THIS_NODE.contains(&request.uri().path());
     let staleness = staleness(headers)?.filter(|_| reads);
-    // A user is let in, and sees, by that state too.
-    let staleness = match request.extensions().get() {
+    let staleness = match request.extensions().get::<Caller>() {
         Some(Caller::User(_)) => staleness.map(|told| told.min(USERS_AGE_MAX)),
         _ => staleness,
     };

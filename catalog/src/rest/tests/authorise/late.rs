@@ -134,6 +134,16 @@ async fn grants_are_not_old_by_choice() {
     }
 }
 
+// Goal: what everybody is told the same takes no leader, whoever asks. Method: a user asks a node that is an hour behind for its configuration.
+#[tokio::test]
+async fn what_everybody_is_told_takes_no_leader() {
+    let (lake, log) = behind(Duration::from_secs(3_600)).await;
+    lake.grant(&["select"], &[], table("a", "t"), "ana").await;
+    log.hold(log.state());
+    assert_eq!(lake.status("ana", "GET", "/v1/config", None).await, 200);
+    assert!(log.is_behind(), "the leader was asked");
+}
+
 // Goal: nobody is given what another made by the other's key. Method: two users who may make tables ask for the same one under one key; who made it
 // asks again.
 #[tokio::test]
