@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use iceberg::TableRequirement;
@@ -47,18 +48,33 @@ impl Meant {
 pub struct Bound {
     inner: Arc<dyn Catalog>,
     meant: Meant,
+    /// Whether a commit to what is meant had no answer: it may be in there, and the name does not lead to it any more.
+    is_in_doubt: AtomicBool,
 }
 
 impl Bound {
     /// This catalog with the name bound.
     pub fn new(catalog: &Arc<dyn Catalog>, meant: Meant) -> Self {
         let inner = catalog.bound(&meant).unwrap_or_else(|| Arc::clone(catalog));
-        Self { inner, meant }
+        Self {
+            inner,
+            meant,
+            is_in_doubt: AtomicBool::new(false),
+        }
+    }
+
+    fn require(&self, name: &TableName, uuid: Uuid) -> Result<(), CatalogFault> {
+        match self.meant.require(name, uuid) {
+            Err(_) if self.is_in_doubt.load(Ordering::SeqCst) => Err(CatalogFault::Timeout {
+                message: format!("a commit to {name} had no answer, and the name is that of another one by now"),
+            }),
+            told => told,
+        }
     }
 
     fn checked(&self, table: Option<LoadedTable>) -> Result<Option<LoadedTable>, CatalogFault> {
         if let Some(table) = &table {
-            self.meant.require(&table.name, table.metadata.uuid())?;
+            self.require(&table.name, table.metadata.uuid())?;
         }
         Ok(table)
     }
@@ -118,7 +134,12 @@ impl Catalog for Bound {
                 }
             }
         }
-        self.inner.commit(commits).await
+        let is_about_it = commits.iter().any(|commit| commit.name == self.meant.name);
+        let outcome = self.inner.commit(commits).await;
+        if is_about_it && matches!(outcome, Ok(CommitOutcome::Unknown { .. })) {
+            self.is_in_doubt.store(true, Ordering::SeqCst);
+        }
+        outcome
     }
 
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {
@@ -185,7 +206,7 @@ impl Catalog for Bound {
     async fn load_view(&self, name: &TableName) -> Result<Option<View>, CatalogFault> {
         let view = self.inner.load_view(name).await?;
         if let Some(view) = &view {
-            self.meant.require(&view.name, view.uuid)?;
+            self.require(&view.name, view.uuid)?;
         }
         Ok(view)
     }

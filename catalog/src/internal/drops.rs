@@ -1,5 +1,7 @@
 //! Dropped tables and whole namespaces.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::json;
@@ -78,18 +80,19 @@ pub(super) async fn undrop(State(service): Shared, body: Body<dto::Undrop>) -> A
         Some(to) => checked_ident(to.namespace, to.name)?,
         None => table.clone(),
     };
-    let ticket = body.ticket;
-    let work = async {
-        let _turn = service.queue.turn([&to]).await?;
-        let op = Op::Drop(DropOp::BringBack {
-            table,
-            id,
-            to: to.clone(),
-        });
-        let outcome = service.propose(&ticket, op).await;
-        outcome.map_err(|error| service.with_holder(error))
+    let (worker, name, ticket) = (Arc::clone(&service), to.clone(), body.ticket);
+    let run = async move {
+        let work = async {
+            // Held to the end, also when the client goes away: others rely on it that the name comes to bear nothing in their turn.
+            let _turn = worker.queue.turn([&name]).await?;
+            let to = name.clone();
+            let op = Op::Drop(DropOp::BringBack { table, id, to });
+            let outcome = worker.propose(&ticket, op).await;
+            outcome.map_err(|error| worker.with_holder(error))
+        };
+        worker.once(&ticket, work).await
     };
-    match service.once(&ticket, work).await? {
+    match service.detached("undrop", run).await? {
         Outcome::Committed(tables) => json(&restored(&to, tables.first())?),
         other => Err(CatalogError::internal(format!("unexpected outcome {other:?}"))),
     }

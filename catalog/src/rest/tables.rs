@@ -295,12 +295,14 @@ pub(super) async fn drop(
     // Some clients write it `True`.
     let purge = purge_requested.is_some_and(|wish| wish.eq_ignore_ascii_case("true"));
     let work = async {
-        let state = service.fresh_state().await?;
-        if let Some(uuid) = uuid {
-            require_uuid(&state, Relation::Table, &table, uuid)?;
-        }
         // What came to bear the name since is left alone.
-        let id = find(&state, &table).ok().map(|row| row.id);
+        let id = {
+            let state = service.fresh_state().await?;
+            if let Some(uuid) = uuid {
+                require_uuid(&state, Relation::Table, &table, uuid)?;
+            }
+            find(&state, &table).ok().map(|row| row.id)
+        };
         let op = Op::Drop(DropOp::Table {
             table: table.clone(),
             id,

@@ -3,7 +3,7 @@ use iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 
 use super::*;
 use crate::file_store::FileStore;
-use crate::testing::MemoryCatalog;
+use crate::testing::{Fault, MemoryCatalog};
 
 fn name(text: &str) -> TableName {
     text.parse().expect("a good name")
@@ -25,7 +25,14 @@ async fn made(catalog: &Arc<dyn Catalog>, text: &str) -> Uuid {
 }
 
 async fn catalog() -> Arc<dyn Catalog> {
-    let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new(FileStore::system(), "memory://lake"));
+    catalog_that([]).await
+}
+
+/// One whose commits meet these faults.
+async fn catalog_that<const N: usize>(faults: [Fault; N]) -> Arc<dyn Catalog> {
+    let catalog = MemoryCatalog::new(FileStore::system(), "memory://lake");
+    catalog.inject(faults);
+    let catalog: Arc<dyn Catalog> = Arc::new(catalog);
     let namespace = "a".parse().expect("a good name");
     catalog.create_namespace(&namespace).await.expect("made");
     catalog
@@ -78,6 +85,25 @@ async fn a_bound_name_is_of_one_table() {
     }
     let there = catalog.load_table(&t).await.expect("an answer").expect("a table");
     assert!(!there.metadata.properties().contains_key("a"), "nothing was done to it");
+}
+
+// Goal: nobody is told that nothing happened where a commit may have been applied. Method: the answer to a commit is lost, once with the commit
+// and once without, and then another table gets the name.
+#[tokio::test]
+async fn a_commit_without_an_answer_stays_in_doubt() {
+    let t = name("a.t");
+    for fault in [Fault::AnswerLost, Fault::RequestLost] {
+        let catalog = catalog_that([fault]).await;
+        let meant = bound(&catalog, Some(made(&catalog, "a.t").await));
+        made(&catalog, "a.u").await;
+        let lost = meant.commit(commit()).await.expect("an answer");
+        assert!(matches!(lost, CommitOutcome::Unknown { .. }), "{lost:?}");
+        assert!(meant.load_table(&t).await.expect("an answer").is_some());
+        catalog.rename_table(&t, &name("a.x")).await.expect("renamed");
+        catalog.rename_table(&name("a.u"), &t).await.expect("renamed");
+        let told = meant.load_table(&t).await;
+        assert!(matches!(told, Err(CatalogFault::Timeout { .. })), "{told:?}");
+    }
 }
 
 // Goal: the same of views. Method: each call that goes by a view's name, before and after the name is another view's.

@@ -38,6 +38,31 @@ async fn repetitions_change_nothing() {
     assert_eq!(kit.store.len(), files);
 }
 
+// Goal: what is done to the table of a uuid is done to that one and once, and stays refused to another. Method: a rename and a drop, each twice
+// under one key, with another uuid and with the table's own.
+#[tokio::test]
+async fn repetitions_mean_the_same_table() {
+    let kit = Kit::with_table().await;
+    let table = kit.get(TABLE).await.body;
+    let own = table["metadata"]["table-uuid"].as_str().expect("a uuid");
+    let other = uuid::Uuid::from_u128(9).to_string();
+    let rename = json!({"source": {"namespace": ["a"], "name": "t"}, "destination": {"namespace": ["a"], "name": "v"}});
+    for (key, meant, status) in [(1, other.as_str(), 409), (2, own, 204)] {
+        let path = format!("/v1/tables/rename?uuid={meant}");
+        for _ in 0..2 {
+            assert_eq!(kit.post_once(key, &path, rename.clone()).await.status, status, "{path}");
+        }
+    }
+    for (key, meant, status) in [(3, other.as_str(), 409), (4, own, 204)] {
+        let path = format!("{TABLES}/v?uuid={meant}");
+        for _ in 0..2 {
+            let drop = super::kit::request("DELETE", &path, None, Some(uuid::Uuid::from_u128(key)));
+            assert_eq!(kit.send(drop).await.status, status, "{path}");
+        }
+    }
+    assert_eq!(kit.get(&format!("{TABLES}/v")).await.status, 404);
+}
+
 // Goal: a refusal stays a refusal, though the state would allow it by now. Method: a failed requirement, mended, then repeated.
 #[tokio::test]
 async fn refusals_are_remembered() {
