@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::TableType;
+use datafusion::datasource::{TableType, ViewTable};
 use tidewater_core::{Namespace, TableName};
 use tidewater_security::{Access, Readable};
 use tidewater_table::{LoadedTable, TableError};
@@ -88,6 +88,20 @@ impl Seen {
             Some(Readable::Nothing) => narrow::columns(table, |_| false),
             Some(Readable::All) | None => table,
         })
+    }
+
+    /// What the session has under this name. In listings a view says what it reads, with values and names of tables perhaps, to who may
+    /// read it.
+    fn overlaid(&self, name: &TableName, table: &Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
+        let access = self.access.as_ref().filter(|_| self.narrow);
+        let reads = |access: &Arc<Access>| {
+            let readable = access.readable(name.namespace().levels(), name.name(), None);
+            readable == Readable::All
+        };
+        match table.get_logical_plan() {
+            Some(plan) if !access.is_none_or(reads) => Arc::new(ViewTable::new(plan.into_owned(), None)),
+            _ => Arc::clone(table),
+        }
     }
 
     /// Whether what is told of a table may tell of all of its columns.
@@ -282,8 +296,8 @@ impl LakeSchema {
             return Ok(None);
         }
         let full = TableName::new(self.namespace.clone(), name).ok();
-        if let Some(table) = full.and_then(|full| self.overlay.get(&full)) {
-            return Ok(Some(table.clone()));
+        if let Some((full, table)) = full.and_then(|full| self.overlay.get_key_value(&full)) {
+            return Ok(Some(self.seen.overlaid(full, table)));
         }
         let (base, version, part) = parts(name);
         // A name that cannot exist does not exist.

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFacto
 use uuid::Uuid;
 
 use tidewater_core::{Namespace, TableName};
-use tidewater_engine::sql::{Action, AlterTable, Existing, Merge, Name, Object, Overwrite, RowTarget};
+use tidewater_engine::sql::{Action, AlterTable, Call, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
@@ -17,6 +17,9 @@ use tidewater_table::{CatalogFault, TableError};
 use super::{denied, denied_on};
 use crate::error::QueryError;
 use crate::service::QueryService;
+
+/// How many arguments of `rewrite_data_files` have their place before its condition.
+const BEFORE_CONDITION: usize = 4;
 
 /// Whether a command goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,7 +262,7 @@ impl May<'_> {
                 match text {
                     Some(text) => {
                         let table = self.name(&tidewater_engine::sql::name(&text)?)?;
-                        self.on(Object::Table, &table, &[Alter]).await?;
+                        self.on(Object::Table, &table, procedure_needs(call)).await?;
                     }
                     None => self.on_warehouse(Admin)?,
                 }
@@ -476,6 +479,16 @@ fn called(name: &Ident) -> String {
     match name.quote_style {
         Some(_) => name.value.clone(),
         None => name.value.to_ascii_lowercase(),
+    }
+}
+
+/// What a procedure about a table takes: `ALTER`, and with a condition `SELECT`. Whoever chooses files by what is in them is answered how
+/// many there were, and so learns what is in them.
+fn procedure_needs(call: &Call) -> &'static [Privilege] {
+    let by_place = call.procedure == "rewrite_data_files" && call.positional.len() > BEFORE_CONDITION;
+    match by_place || call.named.contains_key("where") {
+        true => &[Alter, Select],
+        false => &[Alter],
     }
 }
 
