@@ -49,6 +49,9 @@ struct Seen {
     /// Whether tables show the columns only that may be read, as listings do. Statements that read a table are told about the
     /// others that they may not be read.
     narrow: bool,
+    /// Whether it is asked what there is. Views say what they read then to those only who may read them; a statement that describes one
+    /// is refused to others.
+    lists: bool,
 }
 
 /// Schemas of what a session knows of itself, which is made for whoever asks.
@@ -90,10 +93,9 @@ impl Seen {
         })
     }
 
-    /// What the session has under this name. In listings a view says what it reads, with values and names of tables perhaps, to who may
-    /// read it.
+    /// What the session has under this name. What a view says in a list may have values in it, and names of tables that nobody else tells.
     fn overlaid(&self, name: &TableName, table: &Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
-        let access = self.access.as_ref().filter(|_| self.narrow);
+        let access = self.access.as_ref().filter(|_| self.lists);
         let reads = |access: &Arc<Access>| {
             let readable = access.readable(name.namespace().levels(), name.name(), None);
             readable == Readable::All
@@ -149,6 +151,7 @@ impl LakeCatalog {
             access,
             policies,
             narrow: true,
+            lists: false,
         };
         self
     }
@@ -156,6 +159,13 @@ impl LakeCatalog {
     /// The same for a statement that asks what there is, or that does not.
     pub(crate) fn listing(mut self, lists: bool) -> Self {
         self.seen.narrow = lists;
+        self.seen.lists = lists;
+        self
+    }
+
+    /// The same for a statement that describes a table or a view.
+    pub(crate) fn describing(mut self) -> Self {
+        self.seen.narrow = true;
         self
     }
 
