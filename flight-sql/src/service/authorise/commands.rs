@@ -482,11 +482,12 @@ fn called(name: &Ident) -> String {
     }
 }
 
-/// What a procedure about a table takes: `ALTER`, and with a condition `SELECT`. Whoever chooses files by what is in them is answered how
-/// many there were, and so learns what is in them.
+/// What a procedure about a table takes: `ALTER`, and `SELECT` where its answer tells what is in the table. Whoever chooses files by what is
+/// in them is answered how many there were; and orphans are answered with their folders, which other engines make of values.
 fn procedure_needs(call: &Call) -> &'static [Privilege] {
     let by_place = call.procedure == "rewrite_data_files" && call.positional.len() > BEFORE_CONDITION;
-    match by_place || call.named.contains_key("where") {
+    let chooses = by_place || call.named.contains_key("where");
+    match chooses || call.procedure == "remove_orphan_files" {
         true => &[Alter, Select],
         false => &[Alter],
     }

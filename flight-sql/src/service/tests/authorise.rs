@@ -597,19 +597,21 @@ async fn texts_of_views_are_listed_to_readers() {
     }
 }
 
-// Goal: whoever has a procedure choose files by what is in them has to be one who may read it: the answer counts them. Method: a condition
-// by name and by place, with `ALTER` and a column, and with `SELECT` too; without a condition `ALTER` is enough.
+// Goal: whoever has a procedure choose files by what is in them, or name their folders, has to be one who may read that. Method: a condition
+// by name and by place, and orphans, with `ALTER` and a column, and with `SELECT` too; without a condition `ALTER` is enough.
 #[tokio::test]
-async fn procedures_with_conditions_take_select() {
+async fn procedures_that_tell_of_rows_take_select() {
     use Privilege::{Alter, Select};
     let plain = "CALL system.rewrite_data_files(table => 'gold.numbers')";
     let by_name = "CALL system.rewrite_data_files(table => 'gold.numbers', where => 'id = 3')";
     let by_place =
         "CALL system.rewrite_data_files('gold.numbers', 'binpack', NULL, map('rewrite-all', 'true'), 'id = 3')";
+    let orphans = "CALL system.remove_orphan_files(table => 'gold.numbers', dry_run => true)";
     for (sql, needs) in [
         (plain, &[Alter][..]),
         (by_name, &[Alter, Select]),
         (by_place, &[Alter, Select]),
+        (orphans, &[Alter, Select]),
     ] {
         let (_lake, service) = with_grants(needs, &[]).await;
         let code = async |service: &QueryService| {
