@@ -1,6 +1,7 @@
 //! EXPLAIN tells where a statement runs, why there, what it reads, and how much of that was at hand.
 
 mod elsewhere;
+pub(crate) mod file_names;
 mod watch;
 
 use std::sync::Arc;

@@ -35,6 +35,11 @@ pub(crate) fn bind(config: SessionConfig, options: &SessionOptions) -> SessionCo
     }
 }
 
+/// Whether a session with this configuration is under a judge.
+pub(crate) fn binds(config: &SessionConfig) -> bool {
+    config.get_extension::<UnderJudge>().is_some()
+}
+
 impl Engine {
     /// Refuses a plan that this session may not have.
     pub(crate) fn judged(&self, session: &SessionContext, sql: &str, plan: &LogicalPlan) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::TableType;
+use datafusion::datasource::{TableType, ViewTable};
 use tidewater_core::{Namespace, TableName};
 use tidewater_security::{Access, Readable};
 use tidewater_table::{LoadedTable, TableError};
@@ -49,6 +49,9 @@ struct Seen {
     /// Whether tables show the columns only that may be read, as listings do. Statements that read a table are told about the
     /// others that they may not be read.
     narrow: bool,
+    /// Whether it is asked what there is. Views say what they read then to those only who may read them; a statement that describes one
+    /// is refused to others.
+    lists: bool,
 }
 
 /// Schemas of what a session knows of itself, which is made for whoever asks.
@@ -88,6 +91,19 @@ impl Seen {
             Some(Readable::Nothing) => narrow::columns(table, |_| false),
             Some(Readable::All) | None => table,
         })
+    }
+
+    /// What the session has under this name. What a view says in a list may have values in it, and names of tables that nobody else tells.
+    fn overlaid(&self, name: &TableName, table: &Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
+        let access = self.access.as_ref().filter(|_| self.lists);
+        let reads = |access: &Arc<Access>| {
+            let readable = access.readable(name.namespace().levels(), name.name(), None);
+            readable == Readable::All
+        };
+        match table.get_logical_plan() {
+            Some(plan) if !access.is_none_or(reads) => Arc::new(ViewTable::new(plan.into_owned(), None)),
+            _ => Arc::clone(table),
+        }
     }
 
     /// Whether what is told of a table may tell of all of its columns.
@@ -135,6 +151,7 @@ impl LakeCatalog {
             access,
             policies,
             narrow: true,
+            lists: false,
         };
         self
     }
@@ -142,6 +159,13 @@ impl LakeCatalog {
     /// The same for a statement that asks what there is, or that does not.
     pub(crate) fn listing(mut self, lists: bool) -> Self {
         self.seen.narrow = lists;
+        self.seen.lists = lists;
+        self
+    }
+
+    /// The same for a statement that describes a table or a view.
+    pub(crate) fn describing(mut self) -> Self {
+        self.seen.narrow = true;
         self
     }
 
@@ -282,8 +306,8 @@ impl LakeSchema {
             return Ok(None);
         }
         let full = TableName::new(self.namespace.clone(), name).ok();
-        if let Some(table) = full.and_then(|full| self.overlay.get(&full)) {
-            return Ok(Some(table.clone()));
+        if let Some((full, table)) = full.and_then(|full| self.overlay.get_key_value(&full)) {
+            return Ok(Some(self.seen.overlaid(full, table)));
         }
         let (base, version, part) = parts(name);
         // A name that cannot exist does not exist.

@@ -23,6 +23,8 @@ use crate::cooperative::yielding;
 use crate::engine::Parts;
 use crate::error::{EngineError, Result};
 use crate::estimate::rows_at_most;
+use crate::explain::file_names;
+use crate::judge;
 use crate::once;
 use crate::progress::Progress;
 use crate::quick_first::quick_first;
@@ -190,6 +192,7 @@ impl LocalRunner {
         let clock = &self.parts.clock;
         let deadline = request.deadline.map(|allowed| Deadline::start(clock, allowed));
         let (parts, state, plan) = (Arc::clone(&self.parts), request.session.state(), request.plan);
+        let names_only = matches!(plan, LogicalPlan::Analyze(_)) && judge::binds(state.config());
         let work = Box::pin(async move { physical(&parts, state, &plan).await });
         let planning = Box::pin(self.parts.planner.run(work));
         let (plan, deadline) = match deadline {
@@ -203,6 +206,10 @@ impl LocalRunner {
         if let Some(progress) = Progress::of(&request.session) {
             progress.watch(&plan);
         }
+        let plan = match names_only {
+            true => file_names::analyzed(plan)?,
+            false => plan,
+        };
         let stream = execute_stream(plan, request.session.task_ctx())?;
         let schema = stream.schema();
         let stream: SendableRecordBatchStream = match deadline {
@@ -225,6 +232,7 @@ impl LocalRunner {
 /// The plan as it runs here: for one thread where it is small, as what several have to tell one another takes longer than it does.
 async fn physical(parts: &Parts, mut state: SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = parts.plans.optimized(&state, plan)?;
+    file_names::plan_with_names(&mut state, &plan);
     let runs = match &plan {
         LogicalPlan::Explain(explain) => explain.plan.as_ref(),
         LogicalPlan::Analyze(analyze) => analyze.input.as_ref(),

@@ -305,7 +305,7 @@ impl Engine {
             return Ok(None);
         }
         let mut beside = Box::new(state.clone());
-        views::look_up(&mut beside, lake.at(&resolved).listing(true));
+        views::look_up(&mut beside, lake.at(&resolved).describing());
         Ok(Some(beside))
     }
 

@@ -1,11 +1,13 @@
 use datafusion::arrow::array::Int64Array;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
 use tidewater_table::FileStore;
 use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
 use tidewater_table::reachable::manifests_of;
 
 use super::*;
 use crate::testing::{Lake, lines};
-use crate::{Class, PlanRequest, PlanRunner, TableEstimate};
+use crate::{Class, Judge, Named, PlanRequest, PlanRunner, SessionOptions, TableEstimate};
 
 /// Files of each table.
 const FILES: i64 = 4;
@@ -29,7 +31,10 @@ async fn unread(directory: &tempfile::TempDir) -> Lake {
 
 /// What the statement says of itself, as a session of its own asks for it.
 async fn explained(lake: &Lake, sql: &str) -> Vec<String> {
-    let session = lake.session();
+    explained_in(lake, lake.session(), sql).await
+}
+
+async fn explained_in(lake: &Lake, session: SessionContext, sql: &str) -> Vec<String> {
     let watch = Watch::attach(&lake.engine, &session, sql.starts_with("EXPLAIN ANALYZE"));
     let plan = lake.engine.plan(&session, sql).await.expect("a plan");
     let estimate = lake.engine.estimate(&session, &plan).await.expect("an estimate");
@@ -133,4 +138,47 @@ fn files_rows_tell_what_is_read() {
         let lines = route_lines(&Route::local("asked"), &ScanEstimate { scans: vec![scan] });
         assert_eq!(lines.last(), Some(&("files".to_owned(), expected.to_owned())));
     }
+}
+
+/// Binds whoever it judges, and lets them read everything.
+#[derive(Debug)]
+struct Everything;
+
+impl Judge for Everything {
+    fn may_read(&self, _: &SessionOptions, _: &Named, _: &LogicalPlan) -> Result<()> {
+        Ok(())
+    }
+}
+
+// Goal: whom grants bind is told the names of files and no folder, which may be made of values, by each explanation that tells files, with
+// the figures of what ran; others are told whole paths. What a statement writes itself stays, so that nobody learns by it which folders
+// there are. Method: each kind of explanation under a judge and without one, of a table in a folder of a name of its own.
+#[tokio::test]
+async fn whom_grants_bind_is_told_no_folders() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let lake = unread(&directory).await;
+    let folder = directory.path().to_str().expect("a path").trim_start_matches('/');
+    let bound = SessionOptions {
+        judge: Some(Arc::new(Everything)),
+        ..SessionOptions::default()
+    };
+    for kind in ["", "VERBOSE", "ANALYZE", "ANALYZE VERBOSE"] {
+        let sql = format!("EXPLAIN {kind} SELECT id FROM gold.one");
+        for (options, whole) in [(SessionOptions::default(), true), (bound.clone(), false)] {
+            let session = lake.engine.session(Class::Interactive, &options);
+            let told = explained_in(&lake, session, &sql).await.join("\n");
+            assert!(told.contains(".parquet"), "{kind}: {told}");
+            assert_eq!(told.contains(folder), whole, "{kind}: {told}");
+            let ran = kind.starts_with("ANALYZE");
+            assert_eq!(
+                told.contains(&format!("output_rows={}", FILES * 10)),
+                ran,
+                "{kind}: {told}"
+            );
+        }
+    }
+    let session = lake.engine.session(Class::Interactive, &bound);
+    let sql = format!("EXPLAIN VERBOSE SELECT id, '{folder}/x' AS written FROM gold.one");
+    let told = explained_in(&lake, session, &sql).await.join("\n");
+    assert!(told.contains(&format!("{folder}/x")), "{told}");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use tidewater_core::TableName;
-use tidewater_security::Access;
+use tidewater_security::{Access, Readable};
 use tidewater_table::LoadedTable;
 
 use crate::error::{EngineError, Result};
@@ -143,7 +143,8 @@ impl Relations {
         Ok(batch)
     }
 
-    /// What somebody may know of: schemas, tables and columns, with the numbers that they have for everybody.
+    /// What somebody may know of: schemas, tables and columns, with the numbers that they have for everybody. How many rows and bytes there
+    /// are is told to who may read the whole table, and what a view says to who may read the view.
     #[must_use]
     pub fn seen_by(mut self, access: &Access) -> Self {
         let levels = |schema: &str| schema.split('.').map(str::to_owned).collect::<Vec<String>>();
@@ -152,17 +153,19 @@ impl Relations {
             .retain(|of| access.sees_object(&levels(&of.schema), &of.name));
         for of in &mut self.relations {
             let namespace = levels(&of.schema);
+            let readable = access.readable(&namespace, &of.name, None);
+            if readable != Readable::All {
+                (of.rows, of.bytes, of.definition) = (0, 0, None);
+            }
             if access.sees_shape(&namespace, &of.name) {
                 continue;
             }
-            let readable = access.readable(&namespace, &of.name, None);
             let before = of.columns.len();
             Arc::make_mut(&mut of.columns).retain(|column| column.field.is_some_and(|field| readable.has(field)));
             if of.columns.len() < before {
                 // Its places are those of all columns.
                 of.key.clear();
             }
-            (of.rows, of.bytes, of.definition) = (0, 0, None);
         }
         let places = self.relations.iter().enumerate();
         self.places = places.map(|(at, relation)| (relation.oid, at)).collect();
@@ -296,3 +299,6 @@ pub(super) fn of_view(name: &TableName, columns: &SchemaRef) -> Relation {
         definition: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use super::groups::{self, StoreGroups};
 use super::{identity, statistics};
 use crate::deletes::RowDeletesExec;
 use crate::error::EngineError;
+use crate::explain::file_names;
 use crate::field_ids::FieldIdAdapterFactory;
 use crate::reads::CheckedReads;
 
@@ -157,7 +158,7 @@ fn scan(
     }
     let without_nan = Arc::new(statistics::without_nan(&groups.files, request.schema));
     let config = FileScanConfigBuilder::new(groups.store, source)
-        .with_file_groups(groups.groups)
+        .with_file_groups(file_names::planned(session.config(), groups.groups))
         .with_statistics(statistics)
         .with_limit(request.limit)
         // For execution in this process; on the way to another it is lost, and `restore_scans` puts it back.

@@ -64,10 +64,12 @@ const ALTERS_NAMESPACE: &[Need] = &[Need::of(Privilege::Alter, On::Namespace)];
 const DROPS_NAMESPACE: &[Need] = &[Need::of(Privilege::Drop, On::Namespace)];
 const DROPS_TABLE: &[Need] = &[Need::of(Privilege::Drop, On::Table)];
 const DROPS_VIEW: &[Need] = &[Need::of(Privilege::Drop, On::View)];
-/// As `ALTER VIEW` takes it: another text is another view.
+/// As `ALTER VIEW` takes it: another text is another view. Its answer has the view's texts, those of before among them, which are for who
+/// may read it.
 const ALTERS_VIEW: &[Need] = &[
     Need::of(Privilege::Alter, On::View),
     Need::of(Privilege::Create, On::Namespace),
+    Need::of(Privilege::Select, On::View),
 ];
 const APPENDS: &[Need] = &[Need::of(Privilege::Insert, On::Table)];
 /// A metadata file may name any files below the warehouse: whoever registers one reads what they like.

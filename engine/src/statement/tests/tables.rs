@@ -1,4 +1,6 @@
 use tidewater_core::Coded;
+use tidewater_table::iceberg::spec::Schema;
+use tidewater_table::{Catalog, NewView};
 
 use super::{done, lake, refused, rows};
 
@@ -151,6 +153,15 @@ async fn views_are_read() {
     // Nothing is made that cannot be read.
     let over_what_there_is = "CREATE VIEW s.i AS SELECT table_name FROM information_schema.tables";
     assert_eq!(refused(&lake, over_what_there_is).await.code(), "ENG-0015");
+    let schema = Schema::builder().build().expect("a schema");
+    let made = NewView::new(
+        "s.i".parse().expect("a name"),
+        schema,
+        "spark",
+        "SELECT table_name FROM information_schema.tables",
+    );
+    lake.catalog.create_view(made).await.expect("a view of another engine");
+    assert_eq!(lake.refused("SELECT * FROM s.i").await.code(), "ENG-0015");
     done(&lake, "CREATE OR REPLACE VIEW s.v AS SELECT key FROM s.w").await;
     let session = lake.session();
     let circle = lake

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use tidewater_core::reserved::is_reserved;
 use tidewater_core::{Namespace, TableName};
-use tidewater_engine::sql::{Action, AlterTable, Existing, Merge, Name, Object, Overwrite, RowTarget};
+use tidewater_engine::sql::{Action, AlterTable, Call, Existing, Merge, Name, Object, Overwrite, RowTarget};
 use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
 use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
@@ -19,6 +19,9 @@ use super::about::About;
 use super::{denied, denied_on};
 use crate::error::QueryError;
 use crate::service::QueryService;
+
+/// How many arguments of `rewrite_data_files` have their place before its condition.
+const BEFORE_CONDITION: usize = 4;
 
 /// Whether a command goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -294,7 +297,7 @@ impl May<'_> {
                 match text {
                     Some(text) => {
                         let table = self.name(&tidewater_engine::sql::name(&text)?)?;
-                        About::Meant(self.on(Object::Table, &table, &[Alter]).await?)
+                        About::Meant(self.on(Object::Table, &table, procedure_needs(call)).await?)
                     }
                     None => {
                         self.on_warehouse(Admin)?;
@@ -533,6 +536,17 @@ fn called(name: &Ident) -> String {
     match name.quote_style {
         Some(_) => name.value.clone(),
         None => name.value.to_ascii_lowercase(),
+    }
+}
+
+/// What a procedure about a table takes: `ALTER`, and `SELECT` where its answer tells what is in the table. Whoever chooses files by what is
+/// in them is answered how many there were; and orphans are answered with their folders, which other engines make of values.
+fn procedure_needs(call: &Call) -> &'static [Privilege] {
+    let by_place = call.procedure == "rewrite_data_files" && call.positional.len() > BEFORE_CONDITION;
+    let chooses = by_place || call.named.contains_key("where");
+    match chooses || call.procedure == "remove_orphan_files" {
+        true => &[Alter, Select],
+        false => &[Alter],
     }
 }
 

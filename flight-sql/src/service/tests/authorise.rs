@@ -9,6 +9,7 @@ use tidewater_security::{
 };
 use uuid::Uuid;
 
+use super::makers::governed;
 use super::*;
 use crate::policy::PolicySource;
 
@@ -574,4 +575,52 @@ async fn parameters_tell_of_no_column() {
         told(&[Privilege::Select, Privilege::Insert], &[]).await,
         DataType::Timestamp(TimeUnit::Millisecond, None)
     );
+}
+
+// Goal: what a view says is listed to who may read it, and to others that it is there. Method: the views that `information_schema` has for a
+// user with each of two privileges on the schema.
+#[tokio::test]
+async fn texts_of_views_are_listed_to_readers() {
+    for (privilege, listed) in [(Privilege::Usage, "1 | 0"), (Privilege::Select, "1 | 1")] {
+        let on = Resource::Namespace(vec!["gold".into()]);
+        let (lake, service, _) = governed(vec![(on, privilege.into())]).await;
+        let made = Statement::new("CREATE VIEW gold.some AS SELECT id FROM gold.numbers WHERE id <> 5");
+        lake.service.change(&Principal::local(), &made).await.expect("a view");
+        let sql = "SELECT count(*), count(definition) FROM information_schema.views WHERE table_name = 'some'";
+        let results = service.run(&ana(), &Statement::new(sql)).await;
+        let results = results.unwrap_or_else(|error| panic!("{}", error.chain()));
+        let batches: Vec<RecordBatch> = results.batches.try_collect().await.expect("rows");
+        let text = pretty_format_batches(&batches).expect("printable rows").to_string();
+        let told = cells(&text);
+        let told: Vec<&str> = told[0].split('|').map(str::trim).collect();
+        assert_eq!(told.join(" | "), listed, "{privilege}");
+    }
+}
+
+// Goal: whoever has a procedure choose files by what is in them, or name their folders, has to be one who may read that. Method: a condition
+// by name and by place, and orphans, with `ALTER` and a column, and with `SELECT` too; without a condition `ALTER` is enough.
+#[tokio::test]
+async fn procedures_that_tell_of_rows_take_select() {
+    use Privilege::{Alter, Select};
+    let plain = "CALL system.rewrite_data_files(table => 'gold.numbers')";
+    let by_name = "CALL system.rewrite_data_files(table => 'gold.numbers', where => 'id = 3')";
+    let by_place =
+        "CALL system.rewrite_data_files('gold.numbers', 'binpack', NULL, map('rewrite-all', 'true'), 'id = 3')";
+    let orphans = "CALL system.remove_orphan_files(table => 'gold.numbers', dry_run => true)";
+    for (sql, needs) in [
+        (plain, &[Alter][..]),
+        (by_name, &[Alter, Select]),
+        (by_place, &[Alter, Select]),
+        (orphans, &[Alter, Select]),
+    ] {
+        let (_lake, service) = with_grants(needs, &[]).await;
+        let code = async |service: &QueryService| {
+            let changed = service.change(&ana(), &Statement::new(sql)).await;
+            changed.err().map(|error| error.code())
+        };
+        assert_ne!(code(&service).await, Some("SEC-0008"), "{sql}");
+        let (_lake, altering) = with_grants(&[Alter], &[1]).await;
+        let refused = code(&altering).await == Some("SEC-0008");
+        assert_eq!(refused, needs.contains(&Select), "{sql}");
+    }
 }

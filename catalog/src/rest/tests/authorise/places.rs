@@ -135,9 +135,10 @@ async fn clients_have_their_own_places() {
     }
 }
 
-// Goal: to replace a view takes what SQL asks for it. Method: a user with ALTER on it, and then with CREATE in its schema too.
+// Goal: to replace a view takes what SQL asks for it, and what reading it takes, as the answer has its texts. Method: a user with ALTER on it,
+// and then with CREATE in its schema and SELECT on it too, whose requests change nothing before; and renames, which tell nothing.
 #[tokio::test]
-async fn replacing_a_view_takes_create() {
+async fn replacing_a_view_takes_create_and_select() {
     let lake = Lake::new().await;
     lake.grant(&["alter"], &[], table("a", "v"), "ana").await;
     let path = "/v1/namespaces/a/views/v";
@@ -150,5 +151,21 @@ async fn replacing_a_view_takes_create() {
         .await;
     assert_eq!(missing, 404);
     lake.grant(&["create"], &[], json!({"namespace": ["a"]}), "ana").await;
-    assert_eq!(lake.status("ana", "POST", path, Some(change)).await, 200);
+    let none = json!({"updates": []});
+    for change in [&change, &none] {
+        let refused = lake.call("ana", "POST", path, Some(change.clone())).await;
+        assert_eq!(refused.status, 403, "{}", refused.body);
+        assert!(refused.message().contains("lacks SELECT"), "{}", refused.body);
+        assert!(refused.body.get("metadata").is_none(), "{}", refused.body);
+    }
+    let rename = json!({"source": {"namespace": ["a"], "name": "v"}, "destination": {"namespace": ["a"], "name": "w"}});
+    let renamed = lake.call("ana", "POST", "/v1/views/rename", Some(rename)).await;
+    assert_eq!((renamed.status, &renamed.body), (204, &Value::Null));
+    let path = "/v1/namespaces/a/views/w";
+    lake.grant(&["select"], &[], table("a", "w"), "ana").await;
+    let read = lake.call("ana", "GET", path, None).await;
+    assert!(read.body["metadata"]["properties"].get("k").is_none(), "{}", read.body);
+    let replaced = lake.call("ana", "POST", path, Some(change)).await;
+    assert_eq!(replaced.status, 200, "{}", replaced.body);
+    assert_eq!(replaced.body["metadata"]["properties"]["k"], "v");
 }
