@@ -20,8 +20,8 @@
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
 //!   `grouped_sets.rs`, `exact_top.rs`, `plan_check.rs`.
 //!
-//! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
-//! changed).
+//! Several of them go by `tokens.rs` (a text by its tokens), `around.rs` (queries within a statement), `beside.rs` (values of one type) and
+//! `called.rs` (names of what was changed).
 
 mod among_rows;
 mod apart;
@@ -94,6 +94,7 @@ mod standard_forms;
 pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tuples;
 mod types;
 mod unnested;
