@@ -268,6 +268,33 @@ mod tests {
         }
     }
 
+    // Goal: a group has as many rows as elements stand beside it. Method: what groups with lists are told apart, grouped and sorted by, with
+    // their elements and without.
+    #[tokio::test]
+    async fn groups_are_told_apart_by_their_elements() {
+        let lake = Lake::new();
+        let groups =
+            "(SELECT k, array_agg(n ORDER BY n) AS l FROM (VALUES (1, 5), (1, 7), (2, 6)) AS v (k, n) GROUP BY k) AS g";
+        let from = format!("FROM {groups}, unnest(g.l) AS u (x)");
+        for (sql, rows) in [
+            (format!("SELECT DISTINCT g.k {from}"), vec!["1", "2"]),
+            (
+                format!("SELECT g.k, count(*) AS c {from} GROUP BY g.k"),
+                vec!["1,2", "2,1"],
+            ),
+            (
+                format!("SELECT count(*) AS c {from} GROUP BY g.k, u.x"),
+                vec!["1", "1", "1"],
+            ),
+            (
+                format!("SELECT q.x FROM (SELECT g.k, u.x {from} ORDER BY g.k, u.x DESC LIMIT 1) AS q"),
+                vec!["7"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+        }
+    }
+
     // Goal: what has no table's name and is of two is nobody's, and what is no list has no elements. Method: why each is refused.
     #[tokio::test]
     async fn what_is_not_told_is_refused() {

@@ -1,8 +1,11 @@
 //! Plans elements in brackets with what stands before them. Their columns are those of a table of their own, as PostgreSQL has them: `t.*` has
 //! none of them, and `u.*` no other.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, NullHandling, Result, TableReference, UnnestOptions, plan_err};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
@@ -10,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{UNNEST, has_column};
+use crate::functions::perhaps::function;
 
 /// What columns of lists are called until they are taken apart, before the number of each.
 const PLACE: &str = "unnest$";
@@ -86,8 +90,14 @@ impl Found {
 
     fn planned(self, context: &mut dyn RelationPlannerContext) -> Result<PlannedRelation> {
         let before = context.plan(self.before)?;
-        let own: Vec<Expr> = before.schema().columns().into_iter().map(Expr::Column).collect();
-        let (mut read, mut places) = (own.clone(), Vec::new());
+        let own = before.schema().columns();
+        let keys = before.schema().functional_dependencies().iter();
+        let keys: BTreeSet<usize> = keys.flat_map(|key| key.source_indices.iter().copied()).collect();
+        let read = own.iter().enumerate().map(|(at, column)| match keys.contains(&at) {
+            true => no_key(column),
+            false => Expr::Column(column.clone()),
+        });
+        let (mut read, mut places): (Vec<Expr>, Vec<Column>) = (read.collect(), Vec::new());
         for (at, list) in self.lists.into_iter().enumerate() {
             let list = context.sql_to_expr(list, before.schema())?;
             let of = list.get_type(before.schema())?;
@@ -99,7 +109,7 @@ impl Found {
             places.push(Column::from_name(place));
         }
         let table = TableReference::bare(context.normalize_ident(self.table));
-        let mut shown = own;
+        let mut shown: Vec<Expr> = own.into_iter().map(Expr::Column).collect();
         for (place, column) in places.iter().zip(self.columns) {
             let column = context.normalize_ident(column);
             shown.push(Expr::Column(place.clone()).alias_qualified(Some(table.clone()), column));
@@ -111,6 +121,13 @@ impl Found {
             .build()?;
         Ok(PlannedRelation::new(plan, self.alias))
     }
+}
+
+/// A column of which the planner does not know that it tells rows apart. It would still do so beside elements, where it does not
+/// (DataFusion 55.2), and leave out what else they are told apart, grouped and sorted by.
+fn no_key(column: &Column) -> Expr {
+    let value = ScalarFunction::new_udf(function(), vec![Expr::Column(column.clone())]);
+    Expr::ScalarFunction(value).alias_qualified(column.relation.clone(), column.name.as_str())
 }
 
 fn is_list(of: &DataType) -> bool {
@@ -128,7 +145,7 @@ fn is_list(of: &DataType) -> bool {
 /// is on something.
 pub(super) fn without_elements(join: &JoinOperator) -> Option<NullHandling> {
     match join {
-        JoinOperator::CrossJoin(_) => Some(NullHandling::Drop),
+        JoinOperator::CrossJoin(JoinConstraint::None) => Some(NullHandling::Drop),
         JoinOperator::Join(on) | JoinOperator::Inner(on) if is_true(on) => Some(NullHandling::Drop),
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if is_true(on) => {
             Some(NullHandling::PreserveAndExpandEmpty)
