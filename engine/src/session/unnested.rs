@@ -1,15 +1,18 @@
 //! The elements of a table's own lists as rows beside it: `FROM t, unnest(t.tags) AS u (tag)`. The planner plans what stands in FROM without what
-//! stands before it, so that such elements are put in brackets with that, and `planned.rs` plans both.
+//! stands before it, so that such elements are put in brackets with that, and `planned.rs` plans both. `keys.rs` takes away what tells no
+//! rows apart beside elements, wherever these stand.
 
+mod keys;
 mod planned;
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, Select, Statement, TableFactor,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, Select, Statement, TableFactor,
     TableWithJoins, VisitMut, VisitorMut, visit_expressions,
 };
 
+pub(super) use self::keys::{Keys, without_keys};
 pub(super) use self::planned::Elements;
 use self::planned::{bracketed, names, without_elements};
 use super::natural::by_names;
@@ -127,6 +130,17 @@ fn lists(factor: &TableFactor) -> Option<TableFactor> {
         with_offset_alias: None,
         with_ordinality: false,
     })
+}
+
+/// What the columns of such elements are called.
+pub(super) fn elements(join: &Join) -> Option<Vec<Ident>> {
+    without_elements(&join.join_operator)?;
+    match lists(&join.relation)? {
+        TableFactor::UNNEST { alias, array_exprs, .. } => {
+            names(alias.as_ref(), array_exprs.len()).map(|(_, columns)| columns)
+        }
+        _ => None,
+    }
 }
 
 fn given(args: &[FunctionArg]) -> Option<Vec<Expr>> {

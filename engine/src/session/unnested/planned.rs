@@ -1,19 +1,16 @@
 //! Plans elements in brackets with what stands before them. Their columns are those of a table of their own, as PostgreSQL has them: `t.*` has
 //! none of them, and `u.*` no other.
 
-use std::collections::BTreeSet;
-
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, NullHandling, Result, TableReference, UnnestOptions, plan_err};
-use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     Expr as Written, Ident, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins, Value,
 };
 
+use super::keys::without_keys;
 use super::{UNNEST, has_column};
-use crate::functions::perhaps::function;
 
 /// What columns of lists are called until they are taken apart, before the number of each.
 const PLACE: &str = "unnest$";
@@ -91,13 +88,8 @@ impl Found {
     fn planned(self, context: &mut dyn RelationPlannerContext) -> Result<PlannedRelation> {
         let before = context.plan(self.before)?;
         let own = before.schema().columns();
-        let keys = before.schema().functional_dependencies().iter();
-        let keys: BTreeSet<usize> = keys.flat_map(|key| key.source_indices.iter().copied()).collect();
-        let read = own.iter().enumerate().map(|(at, column)| match keys.contains(&at) {
-            true => no_key(column),
-            false => Expr::Column(column.clone()),
-        });
-        let (mut read, mut places): (Vec<Expr>, Vec<Column>) = (read.collect(), Vec::new());
+        let mut read: Vec<Expr> = own.iter().cloned().map(Expr::Column).collect();
+        let mut places: Vec<Column> = Vec::new();
         for (at, list) in self.lists.into_iter().enumerate() {
             let list = context.sql_to_expr(list, before.schema())?;
             let of = list.get_type(before.schema())?;
@@ -119,15 +111,8 @@ impl Found {
             .unnest_columns_with_options(places, UnnestOptions::new().with_null_handling(self.without))?
             .project(shown)?
             .build()?;
-        Ok(PlannedRelation::new(plan, self.alias))
+        Ok(PlannedRelation::new(without_keys(plan)?, self.alias))
     }
-}
-
-/// A column of which the planner does not know that it tells rows apart. It would still do so beside elements, where it does not
-/// (DataFusion 55.2), and leave out what else they are told apart, grouped and sorted by.
-fn no_key(column: &Column) -> Expr {
-    let value = ScalarFunction::new_udf(function(), vec![Expr::Column(column.clone())]);
-    Expr::ScalarFunction(value).alias_qualified(column.relation.clone(), column.name.as_str())
 }
 
 fn is_list(of: &DataType) -> bool {
