@@ -207,7 +207,7 @@ async fn planned_once_apart(
 ) -> datafusion::common::Result<LogicalPlan> {
     loop {
         let refused = match natural::planned(state, statement).await {
-            Ok(plan) => return unnested::without_keys(plan),
+            Ok(plan) => return unnested::sound(plan),
             Err(refused) => refused,
         };
         if short_lists::is_refused(&refused) && short_lists::put_within(statement) {

@@ -1,9 +1,10 @@
 //! The elements of a table's own lists as rows beside it: `FROM t, unnest(t.tags) AS u (tag)`. The planner plans what stands in FROM without what
-//! stands before it, so that such elements are put in brackets with that, and `planned.rs` plans both. `keys.rs` takes away what tells no
-//! rows apart beside elements, wherever these stand.
+//! stands before it, so that such elements are put in brackets with that, and `planned.rs` plans both. `sound.rs` mends what is
+//! planned of rows beside elements, wherever these stand.
 
 mod keys;
 mod planned;
+mod sound;
 
 use std::ops::ControlFlow;
 
@@ -12,9 +13,9 @@ use datafusion::sql::sqlparser::ast::{
     TableWithJoins, VisitMut, VisitorMut, visit_expressions,
 };
 
-pub(super) use self::keys::{Keys, without_keys};
 pub(super) use self::planned::Elements;
 use self::planned::{bracketed, names, without_elements};
+pub(super) use self::sound::{Around, sound};
 use super::natural::by_names;
 
 /// The function, and what its one column is called where it has no other name.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr as Written, Ident, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins, Value,
 };
 
-use super::keys::without_keys;
+use super::sound::sound;
 use super::{UNNEST, has_column};
 
 /// What columns of lists are called until they are taken apart, before the number of each.
@@ -111,7 +111,7 @@ impl Found {
             .unnest_columns_with_options(places, UnnestOptions::new().with_null_handling(self.without))?
             .project(shown)?
             .build()?;
-        Ok(PlannedRelation::new(without_keys(plan)?, self.alias))
+        Ok(PlannedRelation::new(sound(plan)?, self.alias))
     }
 }
 
