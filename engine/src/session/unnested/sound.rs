@@ -176,9 +176,9 @@ mod tests {
         let lake = Lake::new();
         let (t, o) = (
             "(VALUES (1, 'p,q'), (2, 'r')) AS t (id, w)",
-            "(VALUES (7, 1), (8, 2)) AS o (id, t)",
+            "(VALUES (7, 1), (8, 2)) AS o (id, r)",
         );
-        let join = format!("{t} JOIN {o} ON o.t = t.id");
+        let join = format!("{t} JOIN {o} ON o.r = t.id");
         let list = "string_to_array(t.w, ',')";
         for (sql, rows) in [
             (
