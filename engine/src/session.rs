@@ -6,11 +6,12 @@
 //! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
 //!   `parse.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
 //! - What was parsed, from `parse.rs`: `distinct.rs`, `counted_rows.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`,
-//!   `windows.rs`, `values.rs`, `joined.rs`, `unnested.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`;
-//!   PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `quantified.rs`.
+//!   `windows.rs`, `values.rs`, `joined.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`;
+//!   PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `unnested.rs`,
+//!   `quantified.rs`.
 //! - What its names stand for, all at one moment: `views.rs`.
 //! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators,
-//!   `short_lists.rs` for tables.
+//!   `short_lists.rs` and `unnested.rs` for tables.
 //! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
 //!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
 //!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
@@ -19,8 +20,8 @@
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
 //!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `plan_check.rs`.
 //!
-//! Several of them go by `around.rs` (queries within a statement), `beside.rs` (values of one type) and `called.rs` (names of what was
-//! changed).
+//! Several of them go by `tokens.rs` (a text by its tokens), `around.rs` (queries within a statement), `beside.rs` (values of one type) and
+//! `called.rs` (names of what was changed).
 
 mod among_rows;
 mod apart;
@@ -94,6 +95,7 @@ mod standard_forms;
 pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tuples;
 mod types;
 mod unnested;
@@ -207,7 +209,7 @@ async fn planned_once_apart(
 ) -> datafusion::common::Result<LogicalPlan> {
     loop {
         let refused = match natural::planned(state, statement).await {
-            Ok(plan) => return Ok(plan),
+            Ok(plan) => return unnested::sound(plan),
             Err(refused) => refused,
         };
         if short_lists::is_refused(&refused) && short_lists::put_within(statement) {

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 
 use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::standard_forms::is;
-use super::versions::Places;
+use super::tokens::{Changed, Tokens, is};
 
 /// The statement as the parser can read it.
 pub(super) fn elements<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
@@ -17,24 +16,20 @@ pub(super) fn elements<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
     if !["rollup", "cube", "grouping"].iter().any(|word| small.contains(word)) {
         return Cow::Borrowed(sql);
     }
-    // What cannot be cut into tokens is told by the parser.
-    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
+    let Some(tokens) = Tokens::of(sql, dialect) else {
         return Cow::Borrowed(sql);
     };
-    let tokens: Vec<TokenWithSpan> = tokens
-        .into_iter()
-        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-        .collect();
+    let all = tokens.rest(0);
     let mut brackets = Vec::new();
     for at in 0..tokens.len() {
-        match tokens.get(at..).unwrap_or_default() {
+        match tokens.rest(at) {
             [word, bracket, ..] if bracket.token == Token::LParen && (is(word, "rollup") || is(word, "cube")) => {
-                enclose(&tokens, at + 2, &mut brackets);
+                enclose(all, at + 2, &mut brackets);
             }
             [first, second, bracket, ..]
                 if bracket.token == Token::LParen && is(first, "grouping") && is(second, "sets") =>
             {
-                enclose(&tokens, at + 3, &mut brackets);
+                enclose(all, at + 3, &mut brackets);
             }
             _ => {}
         }
@@ -44,27 +39,22 @@ pub(super) fn elements<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
     }
     // One grouping may stand within another.
     brackets.sort_by_key(|(at, _)| *at);
-    let places = Places::new(sql);
-    let (mut written, mut copied) = (String::with_capacity(sql.len() + brackets.len()), 0);
+    let mut changed = Changed::new(sql);
     for (at, bracket) in brackets {
-        if let Some(token) = tokens.get(at) {
-            let offset = places.offset(token.span.start);
-            written.push_str(sql.get(copied..offset).unwrap_or_default());
-            written.push(bracket);
-            copied = offset;
+        if let Some(token) = all.get(at) {
+            changed.put(tokens.begin(token), 0, bracket);
         }
     }
-    written.push_str(sql.get(copied..).unwrap_or_default());
-    Cow::Owned(written)
+    Cow::Owned(changed.written())
 }
 
 /// Tells which tokens are to have a bracket before them, from the first element of a grouping on.
-fn enclose(tokens: &[TokenWithSpan], mut begin: usize, brackets: &mut Vec<(usize, char)>) {
+fn enclose(tokens: &[TokenWithSpan], mut begin: usize, brackets: &mut Vec<(usize, &'static str)>) {
     while let Some(end) = behind(tokens, begin) {
         let opens = tokens.get(begin).is_some_and(|token| token.token == Token::LParen);
         let closes = behind(tokens, begin + 1).filter(|_| opens);
         if closes.is_some_and(|closes| ends_later(tokens, closes, end)) {
-            brackets.extend([(begin, '('), (end, ')')]);
+            brackets.extend([(begin, "("), (end, ")")]);
         }
         if tokens.get(end).is_none_or(|token| token.token != Token::Comma) {
             return;

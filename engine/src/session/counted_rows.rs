@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::parse::value;
+use super::unnested::UNNEST;
 use crate::error::{EngineError, Result};
 use crate::this_query;
 
@@ -93,11 +94,13 @@ impl<'a> Count<'a> {
                 ));
             }
             FunctionArgExpr::QualifiedWildcard(_) if self.is_distinct => {
-                "count(DISTINCT t.*) but as the only column of a query without groups, of a table whose rows no outer join makes up, and which \
-                 stands before no function: \
+                "count(DISTINCT t.*) but as the only column of a query without groups, of a table whose rows no outer join makes up: \
                  count a query that has SELECT DISTINCT t.*"
             }
-            FunctionArgExpr::QualifiedWildcard(name) if is_made_up(name, tables) => {
+            FunctionArgExpr::QualifiedWildcard(name) if is_one(name, tables, |table| table.is_value) => {
+                "count(u.*) of what unnest makes of a list, which counts its values and not its rows: count its column"
+            }
+            FunctionArgExpr::QualifiedWildcard(name) if is_one(name, tables, |table| table.is_made_up) => {
                 "count(t.*) of a table of which an outer join makes up rows: count a column that is null in no row of the table"
             }
             _ => return None,
@@ -142,8 +145,8 @@ fn distinct_rows(select: &Select, names: bool) -> Option<Select> {
     let tables = tables(select);
     let wanted = last(table)?;
     let mut found = tables.iter().filter(|table| table.name == wanted);
-    let is_one = matches!((found.next(), found.next()), (Some(table), None) if !table.is_made_up);
-    if !plain || !is_one || has_function_beside(select) {
+    let is_one = matches!((found.next(), found.next()), (Some(table), None) if !(table.is_made_up || table.is_value));
+    if !plain || !is_one {
         return None;
     }
     let mut rows = select.clone();
@@ -171,37 +174,21 @@ fn distinct_rows(select: &Select, names: bool) -> Option<Select> {
     Some(*counted)
 }
 
-/// Whether what a function has stands beside a table: where it is of a list of that table, it is put among the columns of the table
-/// (`unnested.rs`), and so among those of `t.*`.
-fn has_function_beside(select: &Select) -> bool {
-    let factors = select.from.iter().flat_map(|from| {
-        let joined = from.joins.iter().map(|join| &join.relation);
-        std::iter::once(&from.relation).chain(joined)
-    });
-    let is_function = |factor: &TableFactor| {
-        matches!(
-            factor,
-            TableFactor::UNNEST { .. }
-                | TableFactor::Function { .. }
-                | TableFactor::TableFunction { .. }
-                | TableFactor::Table { args: Some(_), .. }
-        )
-    };
-    factors.skip(1).any(is_function)
-}
-
 /// A table in FROM.
 struct Table {
     name: String,
     /// Whether an outer join has rows for it where it has none.
     is_made_up: bool,
+    /// Whether PostgreSQL takes its rows for the values of its one column.
+    is_value: bool,
 }
 
-fn is_made_up(name: &ObjectName, tables: &[Table]) -> bool {
+/// Whether one of the tables that are called so is such a one.
+fn is_one(name: &ObjectName, tables: &[Table], such: impl Fn(&Table) -> bool) -> bool {
     let wanted = last(name);
     tables
         .iter()
-        .any(|table| table.is_made_up && wanted.as_ref() == Some(&table.name))
+        .any(|table| such(table) && wanted.as_ref() == Some(&table.name))
 }
 
 fn tables(select: &Select) -> Vec<Table> {
@@ -238,13 +225,32 @@ fn named(factor: &TableFactor) -> Vec<Table> {
         | TableFactor::UNNEST { alias: Some(alias), .. }
         | TableFactor::NestedJoin { alias: Some(alias), .. } => Some(value(&alias.name)),
         TableFactor::Table { name, .. } | TableFactor::Function { name, .. } => last(name),
+        TableFactor::UNNEST { .. } => Some(UNNEST.to_owned()),
         _ => None,
     };
     let table = name.map(|name| Table {
         name,
         is_made_up: false,
+        is_value: is_value(factor),
     });
     table.into_iter().collect()
+}
+
+fn is_value(factor: &TableFactor) -> bool {
+    match factor {
+        TableFactor::UNNEST {
+            array_exprs,
+            with_ordinality: false,
+            ..
+        } => array_exprs.len() == 1,
+        TableFactor::Function {
+            name,
+            args,
+            with_ordinality: false,
+            ..
+        } => args.len() == 1 && last(name).is_some_and(|name| name.to_lowercase() == UNNEST),
+        _ => false,
+    }
 }
 
 fn last(name: &ObjectName) -> Option<String> {
@@ -282,6 +288,14 @@ mod tests {
                 "SELECT n + 1 FROM (SELECT count(DISTINCT t.*) AS n FROM t) AS q",
                 vec!["4"],
             ),
+            (
+                "SELECT count(DISTINCT t.*) FROM t CROSS JOIN unnest(string_to_array(t.b, 'y')) AS e (s)",
+                vec!["1"],
+            ),
+            (
+                "SELECT count(t.*) FROM t, unnest(string_to_array(t.b, 'y')) AS e (s)",
+                vec!["2"],
+            ),
         ] {
             assert_eq!(lake.lines(&format!("{WITH} {sql}")).await, rows, "{sql}");
         }
@@ -299,9 +313,10 @@ mod tests {
             ("SELECT a FROM t GROUP BY a ORDER BY count(DISTINCT t.*)", "ENG-0004"),
             ("SELECT count(DISTINCT u.*) FROM t LEFT JOIN u ON u.a = t.a", "ENG-0004"),
             (
-                "SELECT count(DISTINCT s.*) FROM (SELECT [1, 2] AS l) AS s CROSS JOIN unnest(s.l) AS e (x)",
+                "SELECT count(e.*) FROM (SELECT [1, NULL] AS l) AS s CROSS JOIN unnest(s.l) AS e (x)",
                 "ENG-0004",
             ),
+            ("SELECT count(DISTINCT e.*) FROM unnest([1, NULL]) AS e (x)", "ENG-0004"),
             ("SELECT count(u.*) FROM t LEFT JOIN u ON u.a = t.a", "ENG-0004"),
             ("SELECT count(t.*) FROM t RIGHT JOIN u ON u.a = t.a", "ENG-0004"),
             ("SELECT count(t.*) FROM (t FULL JOIN u ON u.a = t.a)", "ENG-0004"),

@@ -4,24 +4,19 @@
 use std::borrow::Cow;
 
 use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::versions::Places;
+use super::tokens::{Tokens, is};
 
 /// The statement with blanks in the place of these braces, so that errors point to the right place.
 pub(super) fn without_outer_joins<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> {
     if !sql.contains('{') {
         return Cow::Borrowed(sql);
     }
-    // What cannot be cut into tokens is told by the parser.
-    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
+    let Some(tokens) = Tokens::of(sql, dialect) else {
         return Cow::Borrowed(sql);
     };
-    let places = Places::new(sql);
-    let mut tokens = tokens
-        .into_iter()
-        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-        .peekable();
+    let mut all = tokens.rest(0).iter().peekable();
     let mut written = sql.to_owned();
     let mut blank = |from: usize, length: usize| {
         if written.get(from..from + length).is_some() {
@@ -30,17 +25,17 @@ pub(super) fn without_outer_joins<'a>(sql: &'a str, dialect: &dyn Dialect) -> Co
     };
     // Of each brace that is open, whether it is one of these.
     let mut open = Vec::new();
-    while let Some(token) = tokens.next() {
+    while let Some(token) = all.next() {
         match token.token {
             Token::LBrace => {
-                let join = tokens.next_if(|next| matches!(&next.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("oj")));
-                if let Some(word) = &join {
-                    blank(places.offset(token.span.start), 1);
-                    blank(places.offset(word.span.start), "oj".len());
+                let join = all.next_if(|next| is(next, "oj"));
+                if let Some(word) = join {
+                    blank(tokens.begin(token), 1);
+                    blank(tokens.begin(word), "oj".len());
                 }
                 open.push(join.is_some());
             }
-            Token::RBrace if open.pop() == Some(true) => blank(places.offset(token.span.start), 1),
+            Token::RBrace if open.pop() == Some(true) => blank(tokens.begin(token), 1),
             _ => {}
         }
     }

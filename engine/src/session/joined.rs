@@ -3,7 +3,7 @@
 //! in a subquery it takes one of the query around instead.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy,
+    BinaryOperator, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderBy,
     OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use super::MOMENT;
 use super::around::{self, Queries};
+use super::unnested::elements;
 use crate::lake::parts;
 use crate::this_query::{self, Change};
 
@@ -159,7 +160,7 @@ fn of_left(select: &Select) -> Option<Vec<Column>> {
             let known = columns.iter_mut().find(|known| same(&known.name, &name));
             match known {
                 Some(known) => known.again = true,
-                None if at == 0 => columns.push(Column {
+                None if from.joins.iter().take(at).all(|join| is_beside(join, &name)) => columns.push(Column {
                     is: column(&left, &name),
                     name,
                     made_by: at,
@@ -170,6 +171,11 @@ fn of_left(select: &Select) -> Option<Vec<Column>> {
         }
     }
     Some(columns)
+}
+
+/// Whether what is joined is the elements of lists, which are not called so.
+fn is_beside(join: &Join, name: &Ident) -> bool {
+    elements(join).is_some_and(|columns| !columns.iter().any(|column| same(column, name)))
 }
 
 /// The planner finds a column of two tables elsewhere than in conditions, if no query around has one of its name.
@@ -397,6 +403,10 @@ mod tests {
             (
                 format!("SELECT k, t FROM {a} JOIN {b} USING (k) WHERE k > 2"),
                 vec!["3,v"],
+            ),
+            (
+                format!("SELECT k, t, x FROM {a} CROSS JOIN unnest([a.s]) AS u (x) JOIN {b} USING (k) WHERE k > 2"),
+                vec!["3,v,z"],
             ),
             (
                 format!("SELECT * FROM {a} LEFT JOIN {b} USING (k) WHERE k = 1"),

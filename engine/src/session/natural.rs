@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::around::{self, Queries};
 use super::joined::called;
 use super::parse::innermost;
+use super::unnested::elements;
 use crate::this_query::{self, Change};
 
 /// Plans a statement. Names in conditions of natural joins that are those of two columns are told to be the left one's.
@@ -124,7 +125,7 @@ impl Queries for Found {
             && let [from] = select.from.as_slice()
             && let [join] = from.joins.as_slice()
             && is_natural(join)
-            && let Some(table) = called(&from.relation)
+            && let Some(table) = left(&from.relation, name)
         {
             let mut left = Left {
                 name,
@@ -195,6 +196,25 @@ fn is_natural(join: &Join) -> bool {
     )
 }
 
+/// What the left table of a join is called whose column this is. Elements of its lists may stand beside it.
+fn left(factor: &TableFactor, name: &str) -> Option<Ident> {
+    match factor {
+        TableFactor::NestedJoin {
+            table_with_joins,
+            alias: None,
+        } => {
+            let is_beside = |join: &Join| {
+                elements(join).is_some_and(|columns| columns.iter().all(|column| name_of(column) != name))
+            };
+            match table_with_joins.joins.iter().all(is_beside) {
+                true => left(&table_with_joins.relation, name),
+                false => None,
+            }
+        }
+        table => called(table),
+    }
+}
+
 /// Tells a name to be of the left table.
 struct Left<'a> {
     name: &'a str,
@@ -240,6 +260,10 @@ mod tests {
             (
                 format!("SELECT * FROM {a} NATURAL JOIN {one} WHERE k = 2"),
                 vec!["2,2,y,q"],
+            ),
+            (
+                format!("SELECT s, r, x FROM {a} CROSS JOIN unnest([a.s]) AS u (x) NATURAL JOIN {one} WHERE k = 2"),
+                vec!["y,q,y"],
             ),
             (
                 format!("SELECT s, t FROM {a} NATURAL JOIN {b} WHERE k = 2 AND n = 2"),

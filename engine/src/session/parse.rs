@@ -77,8 +77,6 @@ pub(super) fn understood(
         skipped::limited(statement);
         values::floating(statement);
         joined::by_names(statement);
-        // Before `t.*` is told whose it is and columns get their names, which go by what stands in FROM.
-        unnested::beside(statement);
         quantified::as_members(statement);
         members::counted(statement)?;
         balanced::conditions(statement);
@@ -89,14 +87,14 @@ pub(super) fn understood(
     }
     pg_catalog::understand(state, &mut statement);
     if let Some(statement) = innermost(&mut statement) {
-        // Again: PostgreSQL's functions in the place of tables are lists only now, and so is what was LATERAL.
-        unnested::beside(statement);
         listed::known(statement);
         existing::counted(statement);
         asked_apart::named(statement);
         // When columns have their names, which are those of what was written.
         literal_sets::told(statement);
         cast_groups::told_apart(statement);
+        // When PostgreSQL's functions in the place of tables are lists, and what goes by the tables in FROM has seen them.
+        unnested::beside(statement);
     }
     let mut names = Names {
         state,

@@ -14,8 +14,8 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use tidewater_core::{Namespace, TableName};
 use tidewater_table::TableError;
 
-use super::versions::{self, Places};
-use super::{SessionOptions, bracketed, parse, standard_forms};
+use super::tokens::Places;
+use super::{SessionOptions, bracketed, parse, standard_forms, versions};
 use crate::complexity;
 use crate::engine::Engine;
 use crate::error::Result;

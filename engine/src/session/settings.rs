@@ -11,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::beside_null::BesideNull;
 use super::list_sets::ListSets;
 use super::short_lists::ShortLists;
+use super::unnested::{Around, Elements};
 use super::{CATALOG, Class, SessionOptions, optimizer_rules, same_names};
 use crate::engine::Engine;
 use crate::judge;
@@ -36,7 +37,7 @@ impl Engine {
         let state = SessionStateBuilder::new()
             // Before those that it has, which are asked after it.
             .with_expr_planners(vec![Arc::new(BesideNull), Arc::new(ListSets)])
-            .with_relation_planners(vec![Arc::new(ShortLists)])
+            .with_relation_planners(vec![Arc::new(ShortLists), Arc::new(Elements), Arc::new(Around)])
             .with_default_features()
             .with_config(self.configure(SessionConfig::new(), Class::Interactive, &SessionOptions::default()))
             .with_runtime_env(self.runtime_env())

@@ -11,9 +11,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, UnaryOperator, Value, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::versions::Places;
+use super::tokens::{Changed, Tokens, is};
 use crate::error::{EngineError, Result};
 
 /// Types of PostgreSQL by names that the parser takes for those of columns.
@@ -41,36 +41,19 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
     if !bounds && !literals && !small.contains("trim") {
         return Cow::Borrowed(sql);
     }
-    // What cannot be cut into tokens is told by the parser.
-    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
+    let Some(tokens) = Tokens::of(sql, dialect) else {
         return Cow::Borrowed(sql);
     };
-    let tokens: Vec<TokenWithSpan> = tokens
-        .into_iter()
-        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-        .collect();
-    let places = Places::new(sql);
-    let (mut written, mut copied) = (String::with_capacity(sql.len()), 0);
-    let mut put = |begin: usize, length: usize, text: &str| {
-        if let Some(before) = sql.get(copied..begin).filter(|_| sql.is_char_boundary(begin + length)) {
-            written.push_str(before);
-            written.push_str(text);
-            copied = begin + length;
-        }
-    };
+    let mut changed = Changed::new(sql);
     // No form begins within another, so that their places follow one another.
     for at in 0..tokens.len() {
-        match tokens.get(at..).unwrap_or_default() {
+        match tokens.rest(at) {
             [between, word, ..] if bounds && is(between, "between") && is(word, "symmetric") => {
-                put(
-                    places.offset(word.span.start),
-                    "symmetric".len(),
-                    &format!("'{MARK}'|| "),
-                );
+                changed.put(tokens.begin(word), "symmetric".len(), &format!("'{MARK}'|| "));
             }
             [between, word, ..] if bounds && is(between, "between") && is(word, "asymmetric") => {
                 let length = "asymmetric".len();
-                put(places.offset(word.span.start), length, &" ".repeat(length));
+                changed.put(tokens.begin(word), length, &" ".repeat(length));
             }
             [trim, bracket, side, from, ..]
                 if is(trim, "trim")
@@ -78,17 +61,17 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
                     && ["both", "leading", "trailing"].iter().any(|word| is(side, word))
                     && is(from, "from") =>
             {
-                put(places.offset(from.span.start), 0, "' ' ");
+                changed.put(tokens.begin(from), 0, "' ' ");
             }
             [word, literal, ..]
                 if literals
                     && TYPES.iter().any(|name| is(word, name))
                     && is_text(literal)
-                    && !is_qualified(&tokens, at) =>
+                    && !is_qualified(tokens.before(at)) =>
             {
                 let name = word.token.to_string();
-                put(places.offset(word.span.start), name.len(), "");
-                put(places.offset(literal.span.end), 0, &format!("::{name}"));
+                changed.put(tokens.begin(word), name.len(), "");
+                changed.put(tokens.end(literal), 0, &format!("::{name}"));
             }
             [interval, open, digits, close, literal, ..]
                 if literals
@@ -97,19 +80,14 @@ pub(super) fn readable<'a>(sql: &'a str, dialect: &dyn Dialect) -> Cow<'a, str> 
                     && close.token == Token::RParen
                     && is_text(literal) =>
             {
-                let (begin, end) = (places.offset(interval.span.start), places.offset(close.span.end));
-                put(begin, end.saturating_sub(begin), "");
-                put(
-                    places.offset(literal.span.end),
-                    0,
-                    &format!("::interval({})", digits.token),
-                );
+                let (begin, end) = (tokens.begin(interval), tokens.end(close));
+                changed.put(begin, end.saturating_sub(begin), "");
+                changed.put(tokens.end(literal), 0, &format!("::interval({})", digits.token));
             }
             _ => {}
         }
     }
-    written.push_str(sql.get(copied..).unwrap_or_default());
-    Cow::Owned(written)
+    Cow::Owned(changed.written())
 }
 
 /// Whether a statement in small letters may have a literal of a type whose name is not the parser's, or of `interval(n)`.
@@ -130,15 +108,9 @@ fn is_text(token: &TokenWithSpan) -> bool {
     )
 }
 
-/// Whether a name is one of a schema or a table.
-fn is_qualified(tokens: &[TokenWithSpan], at: usize) -> bool {
-    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-    before.is_some_and(|token| token.token == Token::Period)
-}
-
-/// Whether a token is this word.
-pub(super) fn is(token: &TokenWithSpan, word: &str) -> bool {
-    matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
+/// Whether what follows these is a name of a schema or a table.
+fn is_qualified(before: &[TokenWithSpan]) -> bool {
+    before.last().is_some_and(|token| token.token == Token::Period)
 }
 
 /// Reads the marks: a value is between two bounds in either order. A mark that is not where it was put is refused.

@@ -1,18 +1,27 @@
-//! The elements of a table's own lists as rows beside it: `FROM t, unnest(t.tags) AS u (tag)`. The planner knows `unnest` of a column
-//! only among the columns of a SELECT.
+//! The elements of a table's own lists as rows beside it: `FROM t, unnest(t.tags) AS u (tag)`. The planner plans what stands in FROM without what
+//! stands before it, so that such elements are put in brackets with that, and `planned.rs` plans both. `sound.rs` mends what is
+//! planned of rows beside elements, wherever these stand.
+
+mod keys;
+mod planned;
+mod sound;
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, Query, Select, SetExpr, Statement, TableFactor, Value,
-    VisitMut, VisitorMut, visit_expressions, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, Ident, Join, JoinConstraint, JoinOperator, Select, Statement, TableFactor,
+    TableWithJoins, VisitMut, VisitorMut, visit_expressions,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
-use super::joined::called;
+pub(super) use self::planned::Elements;
+use self::planned::{bracketed, names, without_elements};
+pub(super) use self::sound::{Around, sound};
+use super::natural::by_names;
 
-/// Puts such elements among the columns of the table that they belong to, where it stands directly before them.
+/// The function, and what its one column is called where it has no other name.
+pub(super) const UNNEST: &str = "unnest";
+
+/// Puts such elements in brackets with what stands directly before them, joined by nothing or `ON TRUE`.
 pub(super) fn beside(statement: &mut Statement) {
     let _: ControlFlow<()> = statement.visit(&mut Unnested);
 }
@@ -22,191 +31,142 @@ struct Unnested;
 impl VisitorMut for Unnested {
     type Break = ();
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let Query { body, order_by, .. } = query;
-        if let SetExpr::Select(select) = &mut **body {
-            for elements in folded(select) {
-                // A bare name would be that of a column of the answer first.
-                let _: ControlFlow<()> = visit_expressions_mut(order_by, |expression| {
-                    rename(expression, &elements, Some(&elements.beside));
-                    ControlFlow::Continue(())
-                });
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        folded(select);
+        let mut at = 0;
+        while let Some(from) = select.from.get_mut(at) {
+            if joined(from).is_some() {
+                continue;
+            }
+            at = match listed(&mut select.from, at) {
+                // Others may be joined to it.
+                Some(before) => before,
+                None => at + 1,
+            };
+        }
         ControlFlow::Continue(())
     }
-}
-
-/// Folds what can be, and tells what.
-fn folded(select: &mut Select) -> Vec<Elements> {
-    let mut all = Vec::new();
-    let mut at = 0;
-    while at < select.from.len() {
-        let mut found = folded_join(select, at);
-        if found.is_none() && at > 0 {
-            found = folded_part(select, at);
-        }
-        match found {
-            Some(elements) => {
-                renamed(select, &elements);
-                all.push(elements);
-            }
-            None => at += 1,
-        }
-    }
-    all
-}
-
-/// What the elements are called: their table and their columns.
-struct Elements {
-    table: Ident,
-    columns: Vec<Ident>,
-    /// The table whose columns they are now.
-    beside: Ident,
 }
 
 /// `t CROSS JOIN unnest(…)`, and with `JOIN` or `LEFT JOIN` on nothing.
-fn folded_join(select: &mut Select, at: usize) -> Option<Elements> {
-    let from = select.from.get_mut(at)?;
-    let join = from.joins.first()?;
-    let rows = match &join.join_operator {
-        JoinOperator::CrossJoin(_) => Rows::WithElements,
-        JoinOperator::Join(on) | JoinOperator::Inner(on) if is_true(on) => Rows::WithElements,
-        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) if is_true(on) => Rows::All,
+fn joined(from: &mut TableWithJoins) -> Option<()> {
+    let mut joins = from.joins.iter().enumerate();
+    let (at, join) = joins.find_map(|(at, join)| {
+        without_elements(&join.join_operator)?;
+        let relation = lists(&join.relation)?;
+        Some((
+            at,
+            Join {
+                relation,
+                ..join.clone()
+            },
+        ))
+    })?;
+    let before = TableWithJoins {
+        relation: from.relation.clone(),
+        joins: from.joins.get(..at)?.to_vec(),
+    };
+    let behind = from.joins.get(at + 1..)?.to_vec();
+    *from = TableWithJoins {
+        relation: within(before, join)?,
+        joins: behind,
+    };
+    Some(())
+}
+
+/// `t, unnest(…)`; tells where both are then.
+fn listed(parts: &mut Vec<TableWithJoins>, at: usize) -> Option<usize> {
+    let before = at.checked_sub(1)?;
+    let part = parts.get(at)?;
+    let join = Join {
+        relation: lists(&part.relation)?,
+        global: false,
+        join_operator: JoinOperator::CrossJoin(JoinConstraint::None),
+    };
+    let both = TableWithJoins {
+        relation: within(parts.get(before)?.clone(), join)?,
+        joins: part.joins.clone(),
+    };
+    *parts.get_mut(before)? = both;
+    parts.remove(at);
+    Some(before)
+}
+
+/// Both in brackets. None where the columns of a join by names would be, which are looked for without brackets, and where elements begin
+/// that belong to what stands before them.
+fn within(mut before: TableWithJoins, elements: Join) -> Option<TableFactor> {
+    if by_names(&before) || lists(&before.relation).is_some() {
+        return None;
+    }
+    before.joins.push(elements);
+    Some(bracketed(before))
+}
+
+/// The lists that have columns and are taken apart there.
+fn lists(factor: &TableFactor) -> Option<TableFactor> {
+    let (alias, lists) = match factor {
+        TableFactor::UNNEST {
+            alias,
+            array_exprs,
+            with_offset: false,
+            with_ordinality: false,
+            ..
+        } => (alias, array_exprs.clone()),
+        TableFactor::Function {
+            lateral: true,
+            name,
+            args,
+            with_ordinality: false,
+            alias,
+        } if name.to_string().eq_ignore_ascii_case(UNNEST) => (alias, given(args)?),
         _ => return None,
     };
-    let (relation, elements) = with_elements(&from.relation, &join.relation, rows)?;
-    from.relation = relation;
-    from.joins.remove(0);
-    Some(elements)
-}
-
-fn is_true(constraint: &JoinConstraint) -> bool {
-    match constraint {
-        JoinConstraint::On(Expr::Value(value)) => value.value == Value::Boolean(true),
-        _ => false,
-    }
-}
-
-/// `t, unnest(…)`.
-fn folded_part(select: &mut Select, at: usize) -> Option<Elements> {
-    let (before, from) = (select.from.get(at - 1)?, select.from.get(at)?);
-    if !before.joins.is_empty() {
+    if !has_column(&lists) {
         return None;
     }
-    let (relation, elements) = with_elements(&before.relation, &from.relation, Rows::WithElements)?;
-    let part = select.from.remove(at);
-    let before = select.from.get_mut(at - 1)?;
-    before.relation = relation;
-    before.joins = part.joins;
-    Some(elements)
-}
-
-/// Which rows of the table stay.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rows {
-    /// Those whose list has elements.
-    WithElements,
-    /// All of them; beside those without elements stands nothing.
-    All,
-}
-
-fn with_elements(table: &TableFactor, lists: &TableFactor, rows: Rows) -> Option<(TableFactor, Elements)> {
-    let TableFactor::UNNEST {
-        alias: Some(alias),
-        array_exprs,
+    names(alias.as_ref(), lists.len())?;
+    Some(TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs: lists,
         with_offset: false,
+        with_offset_alias: None,
         with_ordinality: false,
-        ..
-    } = lists
-    else {
-        return None;
-    };
-    if array_exprs.is_empty() || !array_exprs.iter().all(has_column) {
-        return None;
+    })
+}
+
+/// What the columns of such elements are called.
+pub(super) fn elements(join: &Join) -> Option<Vec<Ident>> {
+    without_elements(&join.join_operator)?;
+    match lists(&join.relation)? {
+        TableFactor::UNNEST { alias, array_exprs, .. } => {
+            names(alias.as_ref(), array_exprs.len()).map(|(_, columns)| columns)
+        }
+        _ => None,
     }
-    let columns: Vec<Ident> = match alias.columns.as_slice() {
-        [] => vec![alias.name.clone()],
-        columns => columns.iter().map(|column| column.name.clone()).collect(),
-    };
-    if columns.len() != array_exprs.len() {
-        return None;
-    }
-    let name = called(table)?;
-    let elements = array_exprs.iter().zip(&columns).map(|(list, column)| match rows {
-        Rows::WithElements => format!("unnest({list}) AS {column}"),
-        Rows::All => format!(
-            "unnest(CASE WHEN array_length({list}) > 0 THEN {list} ELSE array_append({list}, NULL) END) AS {column}"
-        ),
+}
+
+fn given(args: &[FunctionArg]) -> Option<Vec<Expr>> {
+    let lists = args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(list)) => Some(list.clone()),
+        _ => None,
     });
-    let elements = elements.collect::<Vec<_>>().join(", ");
-    let text = format!("SELECT 1 FROM (SELECT *, {elements} FROM {table}) AS {name}");
-    let query = Parser::new(&GenericDialect {})
-        .try_with_sql(&text)
-        .ok()?
-        .parse_query()
-        .ok()?;
-    let SetExpr::Select(select) = *query.body else {
-        return None;
-    };
-    let relation = select.from.into_iter().next()?.relation;
-    let elements = Elements {
-        table: alias.name.clone(),
-        columns,
-        beside: name,
-    };
-    Some((relation, elements))
+    lists.collect()
 }
 
-fn has_column(list: &Expr) -> bool {
-    let found = visit_expressions(list, |part| match part {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
-}
-
-/// Names the elements without the table that they are no longer of, or by the one that they are of.
-fn rename(expression: &mut Expr, elements: &Elements, beside: Option<&Ident>) {
-    if let Expr::CompoundIdentifier(parts) = expression
-        && let [table, column] = parts.as_slice()
-        && table.value.eq_ignore_ascii_case(&elements.table.value)
-        && let Some(known) = elements
-            .columns
-            .iter()
-            .find(|known| column.value.eq_ignore_ascii_case(&known.value))
-    {
-        *expression = match beside {
-            Some(beside) => Expr::CompoundIdentifier(vec![beside.clone(), known.clone()]),
-            None => Expr::Identifier(known.clone()),
-        };
-    }
-}
-
-fn renamed(select: &mut Select, elements: &Elements) {
-    let rename = |expression: &mut Expr| {
-        rename(expression, elements, None);
-        ControlFlow::<()>::Continue(())
-    };
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.distinct, rename);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, rename);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.selection, rename);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.having, rename);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.qualify, rename);
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.from, rename);
-    if let GroupByExpr::Expressions(grouped, _) = &mut select.group_by {
-        let _: ControlFlow<()> = visit_expressions_mut(grouped, rename);
-    }
+fn has_column(lists: &[Expr]) -> bool {
+    lists.iter().any(|list| {
+        let found = visit_expressions(list, |part| match part {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        found.is_break()
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Lake;
+    use tidewater_core::Coded;
+
+    use crate::testing::{Lake, lines};
 
     // Goal: elements of a table's lists stand beside its rows. Method: both ways to write it, with names and without, before another
     // join, and a list of no table.
@@ -247,6 +207,120 @@ mod tests {
             ),
         ] {
             assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+        }
+    }
+    // Goal: each table has its own columns, as in PostgreSQL. Method: what `*`, `t.*` and `u.*` show, by names and by rows, in each way to
+    // join, with several lists, behind a join, for a name that both have, and where no name is given.
+    #[tokio::test]
+    async fn each_table_has_its_columns() {
+        let lake = Lake::new();
+        let t = "(SELECT 1 AS id, 'p,q' AS x, 'r' AS y UNION ALL SELECT 2, 's', NULL) AS t";
+        let (x, y) = ("string_to_array(t.x, ',')", "string_to_array(t.y, ',')");
+        let other = "(VALUES (1, 'one'), (3, 'three')) AS o (k, word)";
+        for (sql, names, rows) in [
+            (
+                format!("SELECT t.* FROM {t}, unnest({x}) AS u (e)"),
+                "id,x,y",
+                vec!["1,p,q,r", "1,p,q,r", "2,s,"],
+            ),
+            (
+                format!("SELECT T.* FROM {t} CROSS JOIN unnest({x}) AS u (e) WHERE u.e = 'q'"),
+                "id,x,y",
+                vec!["1,p,q,r"],
+            ),
+            (
+                format!("SELECT u.* FROM {t} CROSS JOIN LATERAL unnest({x}) AS u (e)"),
+                "e",
+                vec!["p", "q", "s"],
+            ),
+            (
+                format!("SELECT * FROM {t} LEFT JOIN LATERAL unnest({y}) AS u ON TRUE"),
+                "id,x,y,u",
+                vec!["1,p,q,r,r", "2,s,,"],
+            ),
+            (
+                format!("SELECT u.*, t.id FROM {t} JOIN unnest({x}) AS u (e) ON TRUE"),
+                "e,id",
+                vec!["p,1", "q,1", "s,2"],
+            ),
+            (
+                format!("SELECT u.*, v.* FROM {t}, unnest({x}) AS u (e), unnest({y}) AS v (f)"),
+                "e,f",
+                vec!["p,r", "q,r"],
+            ),
+            (
+                format!("SELECT t.id, u.*, v.* FROM {t}, unnest({x}) AS u (e) LEFT JOIN unnest({y}) AS v (f) ON TRUE"),
+                "id,e,f",
+                vec!["1,p,r", "1,q,r", "2,s,"],
+            ),
+            (
+                format!("SELECT t.id, u.* FROM {t}, unnest({x}, {y}) AS u (e, f)"),
+                "id,e,f",
+                vec!["1,p,r", "1,q,", "2,s,"],
+            ),
+            (
+                format!("SELECT t.id, u.x, t.x AS own FROM {t}, unnest({x}) AS u (x) ORDER BY u.x DESC"),
+                "id,x,own",
+                vec!["1,p,p,q", "1,q,p,q", "2,s,s"],
+            ),
+            (
+                format!("SELECT o.*, u.* FROM {t} JOIN {other} ON o.k = t.id CROSS JOIN unnest({x}) AS u (e)"),
+                "k,word,e",
+                vec!["1,one,p", "1,one,q"],
+            ),
+            (
+                format!("SELECT q.* FROM (SELECT t.* FROM {t}, unnest({y})) AS q"),
+                "id,x,y",
+                vec!["1,p,q,r"],
+            ),
+            (format!("SELECT unnest FROM {t}, unnest({y})"), "unnest", vec!["r"]),
+        ] {
+            let answer = lake.query(&sql).await;
+            let schema = answer.first().expect("rows").schema();
+            let shown: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            assert_eq!(shown.join(","), names, "{sql}");
+            assert_eq!(lines(&answer), rows, "{sql}");
+        }
+    }
+
+    // Goal: a group has as many rows as elements stand beside it. Method: what groups with lists are told apart, grouped and sorted by, with
+    // their elements and without.
+    #[tokio::test]
+    async fn groups_are_told_apart_by_their_elements() {
+        let lake = Lake::new();
+        let groups =
+            "(SELECT k, array_agg(n ORDER BY n) AS l FROM (VALUES (1, 5), (1, 7), (2, 6)) AS v (k, n) GROUP BY k) AS g";
+        let from = format!("FROM {groups}, unnest(g.l) AS u (x)");
+        for (sql, rows) in [
+            (format!("SELECT DISTINCT g.k {from}"), vec!["1", "2"]),
+            (
+                format!("SELECT g.k, count(*) AS c {from} GROUP BY g.k"),
+                vec!["1,2", "2,1"],
+            ),
+            (
+                format!("SELECT count(*) AS c {from} GROUP BY g.k, u.x"),
+                vec!["1", "1", "1"],
+            ),
+            (
+                format!("SELECT q.x FROM (SELECT g.k, u.x {from} ORDER BY g.k, u.x DESC LIMIT 1) AS q"),
+                vec!["7"],
+            ),
+        ] {
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+        }
+    }
+
+    // Goal: what has no table's name and is of two is nobody's, and what is no list has no elements. Method: why each is refused.
+    #[tokio::test]
+    async fn what_is_not_told_is_refused() {
+        let lake = Lake::new();
+        let t = "(SELECT 1 AS id, 'p,q' AS x) AS t";
+        for sql in [
+            format!("SELECT x FROM {t}, unnest(string_to_array(t.x, ',')) AS u (x)"),
+            format!("SELECT e FROM {t}, unnest(t.id) AS u (e)"),
+            format!("SELECT t.e FROM {t}, unnest(string_to_array(t.x, ',')) AS u (e)"),
+        ] {
+            assert_eq!(lake.refused(&sql).await.code(), "ENG-0003", "{sql}");
         }
     }
 }

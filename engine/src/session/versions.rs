@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use datafusion::arrow::compute::kernels::cast_utils::string_to_datetime;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+use super::tokens::{self, Tokens};
 
 /// What stands before a moment, in milliseconds, where a version of a table has one.
 pub(crate) const MOMENT: char = '@';
@@ -46,20 +48,14 @@ pub(crate) fn rewrite(sql: &str, dialect: &dyn Dialect) -> Result<Versioned> {
         sql: sql.to_owned(),
         names: BTreeSet::new(),
     };
-    // What cannot be cut into tokens is told by the parser.
-    let Ok(tokens) = Tokenizer::new(dialect, sql).tokenize_with_location() else {
+    let Some(tokens) = Tokens::of(sql, dialect) else {
         return Ok(unchanged());
     };
-    let tokens: Vec<TokenWithSpan> = tokens
-        .into_iter()
-        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
-        .collect();
-    let places = Places::new(sql);
     let mut versioned = Versioned::default();
     let mut copied = 0;
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens.rest(0);
     while let Some((name, behind)) = rest.split_first() {
-        let before = tokens.get(..tokens.len() - rest.len()).unwrap_or_default();
+        let before = tokens.before(tokens.len() - rest.len());
         rest = behind;
         let (Token::Word(word), Some((kind, length))) = (&name.token, clause(rest)) else {
             continue;
@@ -75,7 +71,7 @@ pub(crate) fn rewrite(sql: &str, dialect: &dyn Dialect) -> Result<Versioned> {
         let Some(last) = rest.get(length + values - 1) else {
             continue;
         };
-        let (begin, end) = (places.offset(name.span.start), places.offset(last.span.end));
+        let (begin, end) = (tokens.begin(name), tokens.end(last));
         let (Some(before), Some(clause)) = (sql.get(copied..begin), sql.get(begin..end)) else {
             return plan_err!("the version of table {} cannot be found in its statement", word.value);
         };
@@ -127,10 +123,7 @@ fn clause(tokens: &[TokenWithSpan]) -> Option<(Kind, usize)> {
 }
 
 fn is(token: Option<&TokenWithSpan>, keyword: &str) -> bool {
-    matches!(
-        token.map(|token| &token.token),
-        Some(Token::Word(Word { value, quote_style: None, .. })) if value.eq_ignore_ascii_case(keyword)
-    )
+    token.is_some_and(|token| tokens::is(token, keyword))
 }
 
 /// The version as it stands in a name, with the number of tokens it was written with.
@@ -188,46 +181,6 @@ fn blanks(clause: &str, taken: usize) -> String {
             let rest = rest.chars().map(|c| if c == '\n' { '\n' } else { ' ' });
             std::iter::once('\n').chain(rest).collect()
         }
-    }
-}
-
-/// Characters from one to the next of which it is known where it is.
-const MARK: usize = 64;
-
-/// Where lines begin: the tokenizer counts lines and characters from one. A statement may have one line and a million places in it, so
-/// none is looked for from its beginning on.
-pub(super) struct Places<'a> {
-    sql: &'a str,
-    /// Characters before each line.
-    lines: Vec<usize>,
-    /// Where every [`MARK`]th character is.
-    marks: Vec<usize>,
-}
-
-impl<'a> Places<'a> {
-    pub(super) fn new(sql: &'a str) -> Self {
-        let (mut lines, mut marks) = (vec![0], Vec::with_capacity(sql.len() / MARK + 1));
-        for (count, (at, letter)) in sql.char_indices().enumerate() {
-            if count.is_multiple_of(MARK) {
-                marks.push(at);
-            }
-            if letter == '\n' {
-                lines.push(count + 1);
-            }
-        }
-        Self { sql, lines, marks }
-    }
-
-    pub(super) fn offset(&self, place: Location) -> usize {
-        let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let line = self.lines.get(index(place.line));
-        let count = line.map(|before| before.saturating_add(index(place.column)));
-        let mark = count.and_then(|count| Some((self.marks.get(count / MARK)?, count % MARK)));
-        let found = mark.and_then(|(mark, behind)| {
-            let mut letters = self.sql.get(*mark..)?.char_indices();
-            letters.nth(behind).map(|(at, _)| mark + at)
-        });
-        found.unwrap_or(self.sql.len())
     }
 }
 

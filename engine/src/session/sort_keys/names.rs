@@ -1,9 +1,12 @@
 //! What a SELECT calls its tables and the columns of its result, and the names that stand in a key.
 
 use std::collections::BTreeSet;
+use std::iter::once;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, visit_expressions};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Select, SelectItem, TableFactor, TableWithJoins, visit_expressions,
+};
 
 use crate::session::joined::called;
 use crate::session::natural;
@@ -37,10 +40,25 @@ pub(super) fn shown(select: &Select) -> BTreeSet<String> {
 
 /// What the tables are called that a SELECT reads.
 fn tables(select: &Select) -> BTreeSet<String> {
-    let joined = select.from.iter().flat_map(|from| &from.joins);
-    let first = select.from.iter().map(|from| &from.relation);
-    let all = first.chain(joined.map(|join| &join.relation));
-    all.filter_map(called).map(|table| value(&table)).collect()
+    let mut found = BTreeSet::new();
+    select.from.iter().for_each(|from| add(from, &mut found));
+    found
+}
+
+fn add(from: &TableWithJoins, found: &mut BTreeSet<String>) {
+    let joined = from.joins.iter().map(|join| &join.relation);
+    for factor in once(&from.relation).chain(joined) {
+        match factor {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } => add(table_with_joins, found),
+            TableFactor::UNNEST { alias: Some(alias), .. } | TableFactor::Function { alias: Some(alias), .. } => {
+                found.insert(value(&alias.name));
+            }
+            table => found.extend(called(table).map(|table| value(&table))),
+        }
+    }
 }
 
 /// What the one table is called that a SELECT reads.

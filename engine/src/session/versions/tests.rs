@@ -1,8 +1,7 @@
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::Location;
 use proptest::prelude::*;
 
-use super::{MARK, Places, Versioned, rewrite};
+use super::{Versioned, rewrite};
 
 fn made(sql: &str) -> Versioned {
     rewrite(sql, &GenericDialect {}).unwrap_or_else(|error| panic!("{sql}: {error}"))
@@ -100,26 +99,5 @@ proptest! {
         let versioned = made(&sql);
         prop_assert_eq!(place(&versioned.sql), place(&sql));
         prop_assert!(!versioned.sql.contains("VERSION"));
-    }
-}
-
-// Goal: a place is where its line and character are, however long the line. Method: every character of lines of letters of all lengths,
-// and places behind the end.
-#[test]
-fn places_are_found() {
-    let line = "aä€𝄞".repeat(MARK);
-    let sql = format!("\n{line}\r\nx\n");
-    let places = Places::new(&sql);
-    let (mut number, mut column) = (1, 1);
-    for (at, letter) in sql.char_indices() {
-        assert_eq!(places.offset(Location::new(number, column)), at);
-        (number, column) = if letter == '\n' {
-            (number + 1, 1)
-        } else {
-            (number, column + 1)
-        };
-    }
-    for (number, column) in [(4, 1), (4, 9), (5, 1), (u64::MAX, u64::MAX), (1, u64::MAX)] {
-        assert_eq!(places.offset(Location::new(number, column)), sql.len());
     }
 }
