@@ -120,9 +120,9 @@ async fn grants_are_not_old_by_choice() {
         "from": [{"user": "eve"}]});
     lake.node("POST", POLICY, revoke).await;
     for (token, statuses, stays) in [
-        (ana, [401, 401], false),
-        (eve, [403, 404], false),
-        (lake.node_token(), [200, 200], true),
+        (ana, [401, 401], None),
+        (eve, [403, 404], Some(false)),
+        (lake.node_token(), [200, 200], Some(true)),
     ] {
         log.hold(before.clone());
         let mut request = Lake::bearer(request("GET", TABLE, None, None), &token);
@@ -130,7 +130,8 @@ async fn grants_are_not_old_by_choice() {
         request.headers_mut().insert("x-tidewater-max-staleness-ms", age);
         let answer = lake.kit.send(request).await;
         assert!(statuses.contains(&answer.status), "{} {}", answer.status, answer.body);
-        assert_eq!(log.is_behind(), stays);
+        // What a process has once heard of tokens it goes by at the door, however old the state is.
+        assert!(stays.is_none_or(|stays| stays == log.is_behind()));
     }
 }
 
