@@ -39,7 +39,7 @@ const ASKED_BY_KEY: [&str; 8] = [
      AND NOT EXISTS (SELECT 1 FROM visits AS v WHERE v.k = o.id AND v.doctor < i.amount) GROUP BY o.note",
     // Nulls are equal to nulls here.
     "SELECT customer FROM orders WHERE id < 40 INTERSECT SELECT doctor FROM visits",
-    "SELECT customer FROM orders WHERE id < 40 EXCEPT SELECT doctor FROM visits",
+    "SELECT customer * (1 + id % 2) AS doctor FROM orders WHERE id < 40 EXCEPT SELECT doctor FROM visits",
 ];
 
 /// A join of a large table with what a join leaves, of which nobody knows before how much it is.
@@ -147,29 +147,34 @@ fn reads_of(id: &str, done: usize, progress: &Progress) -> bool {
     of("done", |tasks| tasks.1) >= done && of("running", |tasks| tasks.0) > 0
 }
 
-/// Kills one of two executors when so many stages are done; `{ms}` of the statement is its sleep for each batch.
+/// Kills the one of two executors whose files are read, when so many stages are done; `{ms}` of the statement is its sleep for each batch.
 async fn killed_when(done: usize, ms: &str, sql: &str) {
     let lake = lake_with_visits().await;
     let expected = lake.rows(&lake.engine.local_runner(), &sql.replace("{ms}", "0")).await;
     let scheduler = lake.scheduler(SchedulerOptions::loopback()).await;
-    let mut victim = ExecutorChild::start("victim", scheduler.address(), lake.home.path());
-    let registered = scheduler.wait_for_executors(1, START_DEADLINE).await;
-    assert!(registered.is_ok(), "{}", victim.log_tail());
-    let id = scheduler.executors().await.expect("a list")[0].id.clone();
-    let survivor = ExecutorChild::start("survivor", scheduler.address(), lake.home.path());
-    let registered = scheduler.wait_for_executors(2, START_DEADLINE).await;
-    assert!(registered.is_ok(), "{}", survivor.log_tail());
+    let mut executors: Vec<(String, ExecutorChild)> = Vec::new();
+    for name in ["one", "other"] {
+        let child = ExecutorChild::start(name, scheduler.address(), lake.home.path());
+        let registered = scheduler.wait_for_executors(executors.len() + 1, START_DEADLINE).await;
+        assert!(registered.is_ok(), "{}", child.log_tail());
+        let listed = scheduler.executors().await.expect("a list");
+        let is_new = |id: &str| executors.iter().all(|(known, _)| known != id);
+        let new = listed.into_iter().find(|one| is_new(&one.id)).expect("a new one");
+        executors.push((new.id, child));
+    }
     let statement = read(&lake, &scheduler, &sql.replace("{ms}", ms)).await;
     let job = statement.job;
     let begun = lake.clock.monotonic();
-    loop {
+    let victim = loop {
         let now = progress(&scheduler).await;
-        if reads_of(&id, done, &now) {
-            break;
+        if let Some(at) = executors.iter().position(|(id, _)| reads_of(id, done, &now)) {
+            break at;
         }
         assert!(lake.clock.monotonic() - begun < PATIENCE, "it never came: {now:?}");
         lake.clock.sleep(Duration::from_millis(5)).await;
-    }
+    };
+    let (id, mut victim) = executors.swap_remove(victim);
+    let (_, survivor) = &executors[0];
     victim.kill();
     scheduler
         .executor_stopped(&id, "process ended")
