@@ -4,7 +4,10 @@
 //! - That `lead`, `lag` and `nth_value` go backwards is known to the plan alone: datafusion-proto does not send it, and executors would go
 //!   forwards (`first_value` and `last_value` change places instead, which is sent).
 //! - Of `array_agg` and `string_agg` over a window it is not known at all: what they gather would be turned round, wherever it is.
+//! - Of both with `DISTINCT` it is known, and not heeded.
 //! - Of `bool_and`, `bool_or`, `bit_and` and `bit_or` a frame that only grows becomes one that loses rows, which they cannot do.
+//!
+//! `array_agg` without `DISTINCT` and without a window stays DataFusion's, which turns it round rightly.
 
 use std::sync::Arc;
 
@@ -17,12 +20,13 @@ use datafusion::functions_aggregate::string_agg::string_agg_udaf;
 use datafusion::functions_window::lead_lag::{lag_udwf, lead_udwf};
 use datafusion::functions_window::nth_value::nth_value_udwf;
 use datafusion::logical_expr::function::{
-    AccumulatorArgs, ExpressionArgs, PartitionEvaluatorArgs, StateFieldsArgs, WindowUDFFieldArgs,
+    AccumulatorArgs, AggregateFunctionSimplification, ExpressionArgs, PartitionEvaluatorArgs, StateFieldsArgs,
+    WindowUDFFieldArgs,
 };
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, PartitionEvaluator, ReversedUDAF,
-    ReversedUDWF, Signature, WindowUDF, WindowUDFImpl,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Expr, GroupsAccumulator, PartitionEvaluator,
+    ReversedUDAF, ReversedUDWF, Signature, WindowUDF, WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -159,6 +163,21 @@ impl AggregateUDFImpl for Gathering {
     /// opposite one, trusting that the function was turned round before.
     fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
         Ok(Some(self))
+    }
+
+    /// Windows are not asked. Of what is not turned round the planner has no rows sorted: `array_agg` would compare them itself, value by
+    /// value, and structs and lists of lists among the keys wrongly. The others need no rows in order, or sort them whatever comes.
+    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
+        if self.inner.order_sensitivity() != AggregateOrderSensitivity::SoftRequirement {
+            return None;
+        }
+        let inner = Arc::clone(&self.inner);
+        Some(Box::new(move |mut call, _| {
+            if !call.params.distinct {
+                call.func = Arc::clone(&inner);
+            }
+            Ok(Expr::AggregateFunction(call))
+        }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

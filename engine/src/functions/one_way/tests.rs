@@ -1,4 +1,5 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use crate::testing::Lake;
@@ -122,6 +123,13 @@ async fn gathered_in_its_own_order() {
         (down.to_owned(), "", vec!["[4, 3, 2]"]),
         (format!("{up}, {down}"), "", vec!["[2, 3, 4],[4, 3, 2]"]),
         (texts.to_owned(), "", vec!["2-3-4"]),
+        ("array_agg(DISTINCT id ORDER BY id)".to_owned(), "", vec!["[2, 3, 4]"]),
+        (
+            "array_agg(DISTINCT id ORDER BY id), array_agg(DISTINCT id ORDER BY id DESC), array_agg(id ORDER BY id)"
+                .to_owned(),
+            "",
+            vec!["[2, 3, 4],[4, 3, 2],[2, 3, 4]"],
+        ),
         (
             format!("id % 2, {up}, {down}"),
             "GROUP BY 1",
@@ -132,6 +140,18 @@ async fn gathered_in_its_own_order() {
         assert_eq!(lake.lines(&sql).await, wanted, "{sql}");
         assert_eq!(lake.travelled(&sql).await.expect(&sql), wanted, "{sql}");
     }
+}
+
+// Goal: lists of groups have their rows sorted before, as DataFusion's have. Method: the plan of one over rows in no order has a sort.
+#[tokio::test]
+async fn sorted_before_it_is_gathered() {
+    let lake = Lake::new();
+    let session = lake.session();
+    let sql = format!("SELECT array_agg(id ORDER BY n) FROM {ROWS}");
+    let plan = lake.engine.plan(&session, &sql).await.expect(&sql);
+    let plan = session.state().create_physical_plan(&plan).await.expect(&sql);
+    let sorted = plan.exists(|node| Ok(node.downcast_ref::<SortExec>().is_some()));
+    assert!(sorted.expect("it is looked at only"), "{sql}");
 }
 
 // Goal: a limit keeps no row away that a window looks at. Method: `lag` of one row less than none, over a frame of rows, before a limit.
