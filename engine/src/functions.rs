@@ -10,6 +10,7 @@ mod list_order;
 pub(crate) mod list_sets;
 mod longest;
 mod mean;
+mod one_way;
 pub(crate) mod perhaps;
 pub(crate) mod plain_list;
 pub(crate) mod quotient;
@@ -108,6 +109,8 @@ impl Functions {
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Sum::new())));
         self.aggregate.push(Arc::new(AggregateUDF::new_from_impl(Mean::new())));
         self.aggregate.extend(statistics::functions());
+        self.aggregate.extend(one_way::aggregates());
+        self.window.extend(one_way::windows());
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(TextConcat::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Quotient::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));

@@ -116,8 +116,9 @@ impl AggregateUDFImpl for Extreme {
         self.inner.order_sensitivity()
     }
 
+    /// Backwards, a frame that only grows becomes one that loses rows, in which intervals are compared part by part.
     fn reverse_expr(&self) -> ReversedUDAF {
-        self.inner.reverse_udf()
+        ReversedUDAF::NotSupported
     }
 
     fn is_descending(&self) -> Option<bool> {
@@ -163,5 +164,15 @@ mod tests {
                 assert_eq!(lake.lines(&alone).await, [*line], "{kind}");
             }
         }
+    }
+
+    // Goal: the longest interval is the longest also where another window goes the opposite way. Method: both orders, of intervals whose
+    // parts and lengths say otherwise; the answers by hand.
+    #[tokio::test]
+    async fn the_longest_in_both_orders() {
+        let lake = Lake::new();
+        let sql = "SELECT id, max(d) OVER (ORDER BY id) = INTERVAL '35 days', max(d) OVER (ORDER BY id DESC) = INTERVAL '35 days' \
+                   FROM (VALUES (1, INTERVAL '35 days'), (2, INTERVAL '1 month'), (3, INTERVAL '1 day')) AS v (id, d)";
+        assert_eq!(lake.lines(sql).await, ["1,true,true", "2,true,false", "3,true,false"]);
     }
 }
