@@ -1,4 +1,6 @@
-//! Columns that a table had and has no longer.
+//! Columns of tables by their names: which are gone, and which are within others.
+
+use std::collections::BTreeSet;
 
 use iceberg::spec::Schema;
 
@@ -9,4 +11,12 @@ pub(crate) fn lost<'a>(then: &'a Schema, now: &Schema) -> impl Iterator<Item = &
     columns
         .filter(move |(id, name)| now.name_by_field_id(**id) != Some(name.as_str()))
         .map(|(_, name)| name.as_str())
+}
+
+/// Whether a column is one of these, or within one of them.
+pub(crate) fn is_within(name: &str, columns: &BTreeSet<String>) -> bool {
+    columns.iter().any(|column| {
+        let rest = name.strip_prefix(column.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
 }

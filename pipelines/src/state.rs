@@ -89,15 +89,7 @@ impl RefreshState {
         let (snapshot, _) = told(table)?;
         let then = table.schema_by_id(snapshot.schema_id()?)?;
         let lost = columns::lost(then, table.current_schema());
-        lost.filter(|name| !self.is_beside(name)).min()
-    }
-
-    /// Whether a column, or the one that it is within, is none of the model's.
-    fn is_beside(&self, name: &str) -> bool {
-        self.beside.iter().any(|beside| {
-            let rest = name.strip_prefix(beside.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        lost.filter(|name| !columns::is_within(name, &self.beside)).min()
     }
 }
 

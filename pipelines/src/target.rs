@@ -104,6 +104,25 @@ pub(crate) fn beside(table: &LoadedTable, columns: &ArrowSchema) -> BTreeSet<Str
         .collect()
 }
 
+/// Refuses a table that has fields within the model's columns which the query's have not, for rows of both have no type in common.
+pub(crate) fn check_fields(
+    model: &Model,
+    table: &LoadedTable,
+    columns: &ArrowSchema,
+    beside: &BTreeSet<String>,
+) -> Result<()> {
+    let own = optional(&model.name, columns)?;
+    let names = table.metadata.current_schema().field_id_to_name_map().values();
+    let more = names.filter(|name| own.field_by_name(name).is_none() && !columns::is_within(name, beside));
+    match more.min() {
+        None => Ok(()),
+        Some(field) => Err(PipelineError::SchemaChange {
+            model: model.name.clone(),
+            reason: format!("field {field} of the table is none of the query's, drop it there"),
+        }),
+    }
+}
+
 /// Gives the table the model's partitions if it has others. Files of the old ones stay readable until they are replaced.
 async fn repartition(catalog: &dyn Catalog, model: &Model, table: LoadedTable) -> Result<LoadedTable> {
     let metadata = &table.metadata;

@@ -132,6 +132,9 @@ pub(crate) async fn prepare(
     let mut rows = seen.rows;
 
     let nothing = incremental && rows.changes == 0 && !newly_truncated;
+    if incremental && !nothing {
+        target::check_fields(model, &target, &columns, &beside)?;
+    }
     let touched = match (nothing, incremental) {
         (true, _) => Vec::new(),
         (false, true) => touched_files(worker, model, spec, &session, &events, &target, newly_truncated).await?,

@@ -190,3 +190,34 @@ async fn columns_are_lost_while_others_are_added() {
     is_refreshed(&run(&pipelines).await, "notes");
     assert_eq!(lake.lines(SILVER).await, ["1,9,z", "2,2,b"]);
 }
+
+// Goal: a field that others added within a column stops increments, by its name, as no type holds the rows of both; without it they go on.
+// Method: a struct that grows in the table, with a change behind it.
+#[tokio::test]
+async fn fields_of_others_within_columns_are_refused() {
+    let lake = Lake::new();
+    let mut fields = patient();
+    let home = DataType::Struct(vec![Field::new("city", DataType::Utf8, true)].into());
+    fields.push(Field::new("home", home, true));
+    lake.create("bronze.patients", &log_columns(fields)).await;
+    let pipelines = lake.pipelines(&[("silver.patients", MODEL)]);
+    let living = |op: &str, lsn: i64, city: &str| {
+        let mut event = change(op, lsn, lsn, 1, lsn, Some("a"));
+        event["after"]["home"] = json!({"city": city});
+        event
+    };
+    lake.append("bronze.patients", &[living("c", 1, "Bern")]).await;
+    run(&pipelines).await;
+    let street = NewColumn::new("home.street", Type::Primitive(PrimitiveType::String));
+    alter(&lake, Alteration::AddColumn(street)).await;
+    lake.append("bronze.patients", &[living("u", 2, "Basel")]).await;
+    let report = pipelines.run(&Selection::All, RunOptions::default()).await;
+    let failure = report.expect("a report").models[0].failure.clone().expect("a failure");
+    assert_eq!(failure.code, "PIP-0014", "{failure:?}");
+    assert!(failure.message.contains("home.street"), "{failure:?}");
+
+    alter(&lake, Alteration::DropColumn("home.street".into())).await;
+    assert_eq!(run(&pipelines).await.mode, Mode::Incremental);
+    let rows = "SELECT id, score, home['city'] AS city FROM silver.patients";
+    assert_eq!(lake.lines(rows).await, ["1,2,Basel"]);
+}
