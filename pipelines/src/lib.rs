@@ -26,6 +26,7 @@ pub mod state;
 pub mod views;
 
 mod cdc;
+mod columns;
 mod follow;
 mod means;
 mod noted;

@@ -9,6 +9,7 @@ use tidewater_core::TableName;
 use tidewater_table::LoadedTable;
 
 use crate::cdc::tombstones;
+use crate::columns;
 use crate::error::Result;
 use crate::model::{Kind, Model, TargetLag};
 use crate::project::Project;
@@ -199,6 +200,10 @@ fn decide<'a>(
     if state.fingerprint != model.fingerprint {
         return Decision::loud("the model has changed since its last run");
     }
+    if let Some(column) = state.lost_column(&target.metadata) {
+        let reason = format!("column {column} of its table was dropped or renamed since the last run");
+        return Decision::loud(reason);
+    }
     if matches!(model.kind, Kind::Cdc(_)) && !tombstones::are_of(state, buried) {
         return Decision::loud(
             "its tombstones are not those of its rows: the table was rolled back, or they were dropped",
@@ -260,10 +265,7 @@ fn increment(name: &TableName, mark: &Watermark, tables: &Tables) -> Decision {
 fn has_lost_columns(source: &TableMetadata, read: &Snapshot) -> bool {
     let then = read.schema_id().and_then(|id| source.schema_by_id(id));
     let now = source.current_schema();
-    then.is_some_and(|then| {
-        let mut columns = then.field_id_to_name_map().iter();
-        columns.any(|(id, name)| now.name_by_field_id(*id) != Some(name.as_str()))
-    })
+    then.is_some_and(|then| columns::lost(then, now).next().is_some())
 }
 
 /// Nothing moved, but a query that asks for the time may answer otherwise now.

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{SnapshotRef, TableMetadata};
 use serde::{Deserialize, Serialize};
 use tidewater_core::TableName;
 use tidewater_table::CONSUMED_KEY;
 use uuid::Uuid;
 
+use crate::columns;
 use crate::error::{PipelineError, Result};
 
 /// Summary key of the state. Expiry reads it too, so that no input loses the snapshots from which the next run asks for changes.
@@ -57,6 +58,9 @@ pub struct RefreshState {
     /// `cdc`: the tombstones that belong to the rows. Earlier versions told none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
+    /// Columns that the table had beside the model's, which are others' to change. Earlier versions told none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub beside: BTreeSet<String>,
 }
 
 impl RefreshState {
@@ -70,22 +74,38 @@ impl RefreshState {
 
     /// The newest state in the table's history: snapshots of compaction carry none and are passed over.
     pub fn newest(model: &TableName, table: &TableMetadata) -> Result<Option<Self>> {
-        let mut snapshot = table.current_snapshot();
-        for _ in 0..table.snapshots().len() {
-            let Some(current) = snapshot else { break };
-            if let Some(json) = current.summary().additional_properties.get(REFRESH_STATE_KEY) {
-                let state = serde_json::from_str(json).map_err(|source| PipelineError::State {
-                    model: model.clone(),
-                    source,
-                })?;
-                return Ok(Some(state));
-            }
-            snapshot = current
-                .parent_snapshot_id()
-                .and_then(|parent| table.snapshot_by_id(parent));
-        }
-        Ok(None)
+        let Some((_, json)) = told(table) else {
+            return Ok(None);
+        };
+        let state = serde_json::from_str(json).map_err(|source| PipelineError::State {
+            model: model.clone(),
+            source,
+        })?;
+        Ok(Some(state))
     }
+
+    /// A column of the model that the table has no longer, or under another name, since the run of this state, which is the newest.
+    pub(crate) fn lost_column<'a>(&self, table: &'a TableMetadata) -> Option<&'a str> {
+        let (snapshot, _) = told(table)?;
+        let then = table.schema_by_id(snapshot.schema_id()?)?;
+        let lost = columns::lost(then, table.current_schema());
+        lost.filter(|name| !columns::is_within(name, &self.beside)).min()
+    }
+}
+
+/// The newest snapshot of the table's history that tells a state, and what it tells.
+fn told(table: &TableMetadata) -> Option<(&SnapshotRef, &str)> {
+    let mut snapshot = table.current_snapshot();
+    for _ in 0..table.snapshots().len() {
+        let current = snapshot?;
+        if let Some(json) = current.summary().additional_properties.get(REFRESH_STATE_KEY) {
+            return Some((current, json.as_str()));
+        }
+        snapshot = current
+            .parent_snapshot_id()
+            .and_then(|parent| table.snapshot_by_id(parent));
+    }
+    None
 }
 
 #[cfg(test)]
@@ -99,7 +119,11 @@ mod tests {
         let earlier = r#"{"model":"silver.users","fingerprint":"f00","mode":"incremental","run-ms":7,"inputs":{"bronze.users":{"uuid":"00000000-0000-0000-0000-000000000001","snapshot-id":42}},"truncated":[9,4],"carried":["notes"]}"#;
         let generation = r#","generation":{"id":"00000000-0000-0000-0000-000000000002","buried":3}}"#;
         let golden = format!("{}{generation}", earlier.trim_end_matches('}'));
-        for golden in [earlier, golden.as_str()] {
+        let beside = format!(
+            r#"{},"beside":["extra"]}}"#,
+            golden.strip_suffix('}').unwrap_or_default()
+        );
+        for golden in [earlier, golden.as_str(), beside.as_str()] {
             let state: RefreshState = serde_json::from_str(golden)?;
             assert_eq!(state.to_json()?, golden);
         }

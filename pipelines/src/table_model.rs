@@ -63,12 +63,14 @@ pub(crate) async fn prepare(
         truncated: None,
         carried: BTreeSet::new(),
         generation: None,
+        beside: target::beside(&target, &columns),
     };
     let change = Change::overwrite(removed.into_iter().map(|file| file.path), added)
         .read_at(target.metadata.current_snapshot_id())
         .exact_head()
         .of_table(target.metadata.uuid())
         .of_schema(target.metadata.current_schema())
+        .exact_schema(target.metadata.current_schema_id())
         .of_job(job)
         .property(REFRESH_STATE_KEY, state.to_json()?)
         .property("tidewater.rows-written", written.to_string());

@@ -1,6 +1,6 @@
 //! The table of a model: made on the first run, then brought to the columns of the query.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema};
@@ -14,6 +14,7 @@ use tidewater_table::{
     Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit, TableError, schema,
 };
 
+use crate::columns;
 use crate::error::{Below, PipelineError, Result};
 use crate::model::{Kind, Model, OnSchemaChange, PartitionBy};
 use crate::ownership::{self, Mark};
@@ -40,8 +41,8 @@ pub(crate) async fn prepare(
         return create(catalog, model, wanted).await;
     };
     ownership::check_rows(catalog, model, &existing).await?;
-    let current = existing.metadata.current_schema();
-    let evolved = schema::evolve(current, &wanted, existing.metadata.last_column_id());
+    let current = existing.metadata.current_schema().clone();
+    let evolved = schema::evolve(&current, &wanted, existing.metadata.last_column_id());
     let table = match evolved {
         Ok(None) => Ok(existing),
         Ok(Some(evolved)) => {
@@ -75,12 +76,50 @@ pub(crate) async fn prepare(
             source: Below::coded(source),
         }),
     }?;
-    // Another one may have come in its place.
+    // Another one may have come in its place, or the table may have lost a column since, which has just been added anew without its values.
     ownership::check_rows(catalog, model, &table).await?;
+    if !anew
+        && columns::lost(&current, table.metadata.current_schema())
+            .next()
+            .is_some()
+    {
+        return Err(PipelineError::Contended {
+            model: model.name.clone(),
+            attempts: 1,
+        });
+    }
     if anew {
         repartition(catalog, model, table).await
     } else {
         Ok(table)
+    }
+}
+
+/// Columns of the table that are none of these, which are the model's: others made them, or the model had them before.
+pub(crate) fn beside(table: &LoadedTable, columns: &ArrowSchema) -> BTreeSet<String> {
+    let fields = table.metadata.current_schema().as_struct().fields().iter();
+    fields
+        .filter(|field| columns.fields().find(&field.name).is_none())
+        .map(|field| field.name.clone())
+        .collect()
+}
+
+/// Refuses a table that has fields within the model's columns which the query's have not, for rows of both have no type in common.
+pub(crate) fn check_fields(
+    model: &Model,
+    table: &LoadedTable,
+    columns: &ArrowSchema,
+    beside: &BTreeSet<String>,
+) -> Result<()> {
+    let own = optional(&model.name, columns)?;
+    let names = table.metadata.current_schema().field_id_to_name_map().values();
+    let more = names.filter(|name| own.field_by_name(name).is_none() && !columns::is_within(name, beside));
+    match more.min() {
+        None => Ok(()),
+        Some(field) => Err(PipelineError::SchemaChange {
+            model: model.name.clone(),
+            reason: format!("field {field} of the table is none of the query's, drop it there"),
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! SQL that brings newest changes and stored rows together.
 
+use std::collections::BTreeSet;
+
 use tidewater_engine::{LAST_UPDATED_COLUMN, ROW_ID_COLUMN};
 
 use crate::sql::{literal, quoted};
@@ -21,12 +23,13 @@ pub(super) enum Old {
 }
 
 /// The rows of the table after the run, in the stored files that were given and new; without stored files, all rows. A row that is
-/// stored keeps its id; the number of its last commit is null where this one changes it.
-pub(super) fn merged(events: &Events<'_>, old: Old) -> String {
+/// stored keeps its id, and what it has in the columns `beside` the model's, whatever changes it; the number of its last commit is null where
+/// this one changes it.
+pub(super) fn merged(events: &Events<'_>, old: Old, beside: &BTreeSet<String>) -> String {
     match old {
         Old::Nothing => afresh(events),
-        Old::Rows => with_old(events, false),
-        Old::NumberedRows => with_old(events, true),
+        Old::Rows => with_old(events, beside, false),
+        Old::NumberedRows => with_old(events, beside, true),
     }
 }
 
@@ -69,7 +72,7 @@ fn afresh(events: &Events<'_>) -> String {
 }
 
 /// Old rows and newest changes meet by key; the greater sequence wins, column by column where columns may be left out.
-fn with_old(events: &Events<'_>, numbered: bool) -> String {
+fn with_old(events: &Events<'_>, beside: &BTreeSet<String>, numbered: bool) -> String {
     let first_key = events.key.first().map(|key| quoted(key)).unwrap_or_default();
     let no_old = format!("\"o\".{first_key} IS NULL");
     let present = format!("coalesce(\"n\".{}, false)", quoted(PRESENT));
@@ -136,6 +139,7 @@ fn with_old(events: &Events<'_>, numbered: bool) -> String {
         }
     }
 
+    items.extend(beside.iter().map(|name| format!("\"o\".{0} AS {0}", quoted(name))));
     if numbered {
         items.push(format!("\"o\".{0} AS {0}", quoted(ROW_ID_COLUMN)));
         let last = format!("\"o\".{}", quoted(LAST_UPDATED_COLUMN));
@@ -149,7 +153,7 @@ fn with_old(events: &Events<'_>, numbered: bool) -> String {
     format!(
         "SELECT {items} FROM ({old}) AS \"o\" FULL JOIN ({newest}) AS \"n\" ON {on} WHERE NOT ({wins} AND \"n\".{deleted})",
         items = items.join(", "),
-        old = stored(events, numbered),
+        old = stored(events, beside, numbered),
         newest = events.newest(),
         on = on.join(" AND "),
         deleted = quoted(DELETED),
@@ -157,7 +161,7 @@ fn with_old(events: &Events<'_>, numbered: bool) -> String {
 }
 
 /// The stored rows that a truncate leaves, with older values of their columns taken away.
-fn stored(events: &Events<'_>, numbered: bool) -> String {
+fn stored(events: &Events<'_>, beside: &BTreeSet<String>, numbered: bool) -> String {
     let Some(left) = events.after_truncate(|s| quoted(&s.name)) else {
         return format!("SELECT * FROM {STORED}");
     };
@@ -187,6 +191,7 @@ fn stored(events: &Events<'_>, numbered: bool) -> String {
                 .map(|s| quoted(&sequence_of(&s.name, &column.name))),
         );
     }
+    items.extend(beside.iter().map(|name| quoted(name)));
     if numbered {
         items.push(quoted(ROW_ID_COLUMN));
         let last = quoted(LAST_UPDATED_COLUMN);

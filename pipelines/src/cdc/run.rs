@@ -128,9 +128,13 @@ pub(crate) async fn prepare(
     // Not as it is when it has got its columns: what others commit until then is in none of what was read.
     let read_at = existing.as_ref().and_then(|table| table.metadata.current_snapshot_id());
     let target = target::prepare(worker.catalog.as_ref(), store, model, existing, &columns, !incremental).await?;
+    let beside = target::beside(&target, &columns);
     let mut rows = seen.rows;
 
     let nothing = incremental && rows.changes == 0 && !newly_truncated;
+    if incremental && !nothing {
+        target::check_fields(model, &target, &columns, &beside)?;
+    }
     let touched = match (nothing, incremental) {
         (true, _) => Vec::new(),
         (false, true) => touched_files(worker, model, spec, &session, &events, &target, newly_truncated).await?,
@@ -170,7 +174,9 @@ pub(crate) async fn prepare(
                 (worker.session(&options), Old::NumberedRows, moving.target)
             }
         };
-        let input = worker.plan(model, &session, &merge::merged(&events, old)).await?;
+        let input = worker
+            .plan(model, &session, &merge::merged(&events, old, &beside))
+            .await?;
         let input = sorted(model, input).map_err(failed(model, "sorting the rows"))?;
         worker.write(model, &session, input, &into, bytes).await?
     };
@@ -197,6 +203,7 @@ pub(crate) async fn prepare(
         truncated: truncated.clone(),
         carried: carried.clone(),
         generation,
+        beside,
     };
     let change = table_change(&target, touched, added, &state, &rows)?
         .read_at(read_at)
@@ -235,6 +242,7 @@ fn table_change(
         .exact_head()
         .of_table(target.metadata.uuid())
         .of_schema(target.metadata.current_schema())
+        .exact_schema(target.metadata.current_schema_id())
         .property(REFRESH_STATE_KEY, state.to_json()?)
         .property("tidewater.changes-read", rows.changes.to_string())
         .property("tidewater.deletes-read", rows.deletes.to_string())

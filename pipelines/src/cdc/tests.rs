@@ -5,6 +5,7 @@ mod generations;
 mod hidden_rows;
 mod histories;
 mod keys;
+mod others_columns;
 mod raced;
 mod rolled_back;
 mod row_ids;

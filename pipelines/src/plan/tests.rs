@@ -317,3 +317,26 @@ async fn selections() {
         "no model is named gold.aa"
     );
 }
+
+// Goal: a table whose column was renamed is made anew, though no input has moved. Method: a rename between two runs.
+#[tokio::test]
+async fn columns_of_tables_get_other_names() {
+    let lake = Lake::new();
+    lake.create("bronze.patients", &log_columns(patient())).await;
+    lake.append("bronze.patients", &[change("c", 1, 0, 1, 10, None)]).await;
+    let pipelines = lake.pipelines(&[(
+        "gold.low",
+        "/*---\nkind: table\n---*/ SELECT _lsn AS n, _offset AS k FROM bronze.patients",
+    )]);
+    assert_eq!(last_run(&pipelines, 0).await.0, Mode::Full);
+    assert_eq!(last_run(&pipelines, 0).await.0, Mode::UpToDate);
+    let renamed = Alteration::RenameColumn("n".into(), "former".to_owned());
+    let name = table_name("gold.low");
+    alter_table(lake.catalog.as_ref(), &lake.store, &name, &[renamed])
+        .await
+        .expect("an altered table");
+    let reason = "column n of its table was dropped or renamed since the last run";
+    assert_eq!(last_run(&pipelines, 0).await, (Mode::Full, reason.to_owned()));
+    assert_eq!(lake.lines("SELECT n, k, former FROM gold.low").await, ["1,0,"]);
+    assert_eq!(last_run(&pipelines, 0).await.0, Mode::UpToDate);
+}
