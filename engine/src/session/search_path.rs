@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    ObjectName, ObjectNamePart, Query, Statement, TableFactor, TableObject, Visit, Visitor,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
@@ -297,8 +299,15 @@ impl Visitor for Names {
     type Break = ();
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        if let Statement::ExplainTable { table_name, .. } = statement {
-            self.named(table_name);
+        match statement {
+            Statement::ExplainTable { table_name, .. } => self.named(table_name),
+            // Behind `WITH`, where the statement does not begin with it.
+            Statement::Insert(insert) if !self.levels.is_empty() => {
+                if let TableObject::TableName(name) = &insert.table {
+                    self.named(name);
+                }
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }

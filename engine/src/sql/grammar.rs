@@ -118,7 +118,7 @@ impl Grammar<'_> {
         } else if self.word("COMMENT") {
             self.comment()?
         } else if self.word("INSERT") {
-            self.insert()?
+            self.insert(None)?
         } else if self.word("UPDATE") {
             self.update()?
         } else if self.word("DELETE") {
@@ -127,6 +127,8 @@ impl Grammar<'_> {
             self.merge()?
         } else if self.word("CALL") {
             self.call()?
+        } else if self.word("WITH") {
+            return self.behind_with();
         } else {
             return Ok(None);
         };
