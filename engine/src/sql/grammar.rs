@@ -22,15 +22,15 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     crate::complexity::check(sql)?;
     // Tables at a version become single names, which the planner knows.
     let sql = crate::session::at_versions(sql)?;
-    let command = command_of(&sql, &GenericDialect {});
-    let command = command.or_else(|refused| match sql.contains(['?', '@']) || sql.contains("|/") {
-        true => match command_of(&sql, &PostgreSqlDialect {}) {
+    let command = match command_of(&sql, &GenericDialect {}) {
+        Ok(Some(command)) => Ok(Some(command)),
+        // What is wrong with it otherwise is told as of any other.
+        other if sql.contains(['?', '@']) || sql.contains("|/") => match command_of(&sql, &PostgreSqlDialect {}) {
             Ok(Some(command)) if takes_operators(&command) => Ok(Some(command)),
-            // What is wrong with it otherwise is told as of any other.
-            _ => Err(refused),
+            _ => other,
         },
-        false => Err(refused),
-    });
+        other => other,
+    };
     Ok(match command.map_err(unreadable)? {
         Some(command) => Sql::Command(Box::new(command)),
         None => Sql::Query,

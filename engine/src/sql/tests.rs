@@ -245,6 +245,10 @@ fn operators_of_postgres_are_known_in_changes() {
             "INSERT INTO t SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
             "SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
         ),
+        (
+            "WITH q AS (SELECT j ? 'a' AS x FROM u) INSERT INTO t SELECT x FROM q",
+            "WITH q AS (SELECT j ? 'a' AS x FROM u) SELECT x FROM q",
+        ),
         ("INSERT INTO t VALUES (|/ 25.0, ||/ -8)", "VALUES (|/25.0, ||/ -8)"),
         ("CREATE TABLE t AS SELECT |/ (25.0) AS a", "SELECT |/(25.0) AS a"),
         ("DELETE FROM t WHERE j ?& ARRAY['a', 'b']", "j ?& ARRAY['a', 'b']"),
