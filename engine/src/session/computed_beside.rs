@@ -200,7 +200,8 @@ mod tests {
     use crate::testing::{Lake, lines};
 
     // Goal: values that are computed of a row stand beside it, as in PostgreSQL. Method: the ways to write it, with names by each of them,
-    // behind one another, with conditions, in groups and of random numbers; what the columns are called, and the rows.
+    // behind one another, with conditions, in groups, within other conditions and of random numbers; what the columns are called, and the
+    // rows.
     #[tokio::test]
     async fn values_stand_beside_their_row() {
         let lake = Lake::new();
@@ -237,6 +238,20 @@ mod tests {
                 format!("SELECT sum(l.x) AS s FROM {t} CROSS JOIN LATERAL (SELECT t.id * 10 AS x) l GROUP BY l.x > 15"),
                 "s",
                 vec!["10", "50"],
+            ),
+            (
+                format!(
+                    "SELECT n FROM (VALUES (11), (12)) AS u (n) WHERE EXISTS (SELECT 1 FROM {t} CROSS JOIN LATERAL (SELECT t.k + 1 AS x) l WHERE l.x = u.n)"
+                ),
+                "n",
+                vec!["11"],
+            ),
+            (
+                format!(
+                    "SELECT n FROM (VALUES (11), (12)) AS u (n) WHERE n NOT IN (SELECT l.x FROM {t} CROSS JOIN LATERAL (SELECT coalesce(t.k, 0) + 1 AS x) l)"
+                ),
+                "n",
+                vec!["12"],
             ),
             (
                 format!(
