@@ -6,17 +6,18 @@
 //! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
 //!   `parse.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
 //! - What was parsed, from `parse.rs`: `distinct.rs`, `counted_rows.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`,
-//!   `windows.rs`, `values.rs`, `joined.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`, `sort_keys.rs`;
-//!   PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`, `cast_groups.rs`, `unnested.rs`,
-//!   `quantified.rs`.
+//!   `windows.rs`, `values.rs`, `joined.rs`, `computed_beside.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`,
+//!   `sort_keys.rs`; PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`,
+//!   `cast_groups.rs`, `unnested.rs`, `quantified.rs`.
 //! - What its names stand for, all at one moment: `views.rs`.
 //! - Planning, once or more often: `sort_keys.rs` again, `natural.rs`, `apart.rs`; `beside_null.rs` and `list_sets.rs` for operators,
 //!   `short_lists.rs` and `unnested.rs` for tables.
 //! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
 //!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
 //!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
-//! - Logical rules, which `nulls.rs` puts among DataFusion's: `derived.rs`, `not_among.rs`, `correlated.rs`, `listed_twice.rs`,
-//!   `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`, `computed_keys.rs`.
+//! - Logical rules, which `nulls.rs` puts among DataFusion's: `computed_beside.rs`, `derived.rs`, `not_among.rs`, `correlated.rs`,
+//!   `listed_twice.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`,
+//!   `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
 //!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `plan_check.rs`.
 //!
@@ -38,6 +39,7 @@ pub(crate) mod called;
 mod called_sets;
 mod cast_groups;
 mod columns_below;
+mod computed_beside;
 mod computed_keys;
 mod correlated;
 mod counted_rows;

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 /// The condition by existence; none for what is no such comparison. With `opposite` that which is true where it is false.
 pub(super) fn written(condition: &Expr, opposite: bool) -> Option<Expr> {
     let text = match condition {
+        Expr::Nested(inner) => return written(inner, opposite),
         Expr::InSubquery {
             expr,
             subquery,
@@ -109,6 +110,7 @@ mod tests {
             (format!("(x, y) NOT IN {with}"), vec!["1,2"]),
             (format!("(x, y) NOT IN {without}"), vec!["1,2", "3,3"]),
             (format!("NOT (x, y) IN {without}"), vec!["1,2", "3,3"]),
+            (format!("NOT ((x, y) IN {with})"), vec!["1,2"]),
             (format!("(x, y) NOT IN {none}"), vec!["1,1", "1,2", "2,", "3,3"]),
             (format!("(x, y) IN {with} OR y = 2"), vec!["1,1", "1,2"]),
             (format!("(x, y) NOT IN {with} OR x = 9"), vec!["1,2"]),
@@ -144,6 +146,10 @@ mod tests {
             (format!("NOT x <= ALL {without}"), vec!["3"]),
             (format!("NOT x > ANY {without}"), vec!["1", "2"]),
             (format!("NOT x > ANY {with}"), vec![]),
+            (format!("NOT (x > ANY {without})"), vec!["1", "2"]),
+            (format!("NOT ((x > ANY {with}))"), vec![]),
+            (format!("NOT (x <= ALL {without}) OR x = 1"), vec!["1", "3"]),
+            (format!("x > 1 AND NOT (x > ANY {without})"), vec!["2"]),
             (format!("x > ALL {without} OR x = 1"), vec!["1"]),
             (format!("NOT x <= ALL {without} OR x = 1"), vec!["1", "3"]),
         ] {

@@ -16,9 +16,9 @@ use tidewater_core::TableName;
 use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
-    CATALOG, asked_apart, balanced, bracketed, cast_groups, counted_rows, distinct, elements, escapes, existing,
-    grouping, joined, listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples, unnested,
-    values, wildcards, windows,
+    CATALOG, asked_apart, balanced, bracketed, cast_groups, computed_beside, counted_rows, distinct, elements, escapes,
+    existing, grouping, joined, listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples,
+    unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -77,6 +77,7 @@ pub(super) fn understood(
         skipped::limited(statement);
         values::floating(statement);
         joined::by_names(statement);
+        computed_beside::named(statement);
         quantified::as_members(statement);
         members::counted(statement)?;
         balanced::conditions(statement);

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use super::called::as_called;
+use super::computed_beside::selected;
 use super::one_group::{self, Around};
 
 /// The plan with such queries as what they mean. It has to come from the planner: a rule that refused would be left out.
@@ -131,8 +132,25 @@ fn check_lateral(join: &Join) -> Result<()> {
     for side in [&join.left, &join.right] {
         if let Some(query) = lateral(side) {
             refuse(below_what_is_known(query, Asked::Rows)?, Asked::Rows)?;
+            check_shown(query)?;
         }
     }
+    Ok(())
+}
+
+/// Refuses columns of the row around among those of such a query, as the planner would when it is too late to say where they stand. A row of
+/// values of no table is known (`computed_beside.rs`).
+fn check_shown(query: &LogicalPlan) -> Result<()> {
+    if selected(query).is_some() {
+        return Ok(());
+    }
+    query.apply(|node| match node {
+        LogicalPlan::Subquery(_) => Ok(TreeNodeRecursion::Jump),
+        LogicalPlan::Projection(_) if node.contains_outer_reference() => not_impl_err!(
+            "columns of what stands before a LATERAL among those that it selects from a table: select them beside it"
+        ),
+        _ => Ok(TreeNodeRecursion::Continue),
+    })?;
     Ok(())
 }
 

@@ -4,11 +4,14 @@ use std::ops::ControlFlow;
 
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, JoinConstraint, JoinOperator, Query, SetExpr, Statement, VisitMut, VisitorMut,
-    visit_expressions_mut,
+    BinaryOperator, Expr, Function, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, SetExpr,
+    Statement, VisitMut, VisitorMut, visit_expressions_mut,
 };
 
 use crate::error::{EngineError, Result};
+
+/// Functions that make one document of rows.
+const GATHER_DOCUMENTS: [&str; 4] = ["json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg"];
 
 /// `= ANY (SELECT …)` is `IN`, `<> ALL (SELECT …)` is `NOT IN`. Before what is known of these two.
 pub(super) fn as_members(statement: &mut Statement) {
@@ -97,16 +100,29 @@ impl VisitorMut for Forms {
                 return ControlFlow::Continue(());
             }
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => right,
+            Expr::Function(Function {
+                name, over: Some(_), ..
+            }) if gathers_documents(name) => {
+                self.refused =
+                    Some("making one document of the rows of a window: gather them with GROUP BY, or with array_agg");
+                return ControlFlow::Continue(());
+            }
             _ => return ControlFlow::Continue(()),
         };
         if let Expr::Subquery(_) = rows.as_ref() {
             // Its left side is looked up among the query's own columns, if one of them has that name.
             self.refused = Some(
-                "comparing with ANY or ALL rows of a query outside of WHERE: compare there, or with its min or max",
+                "comparing with ANY or ALL rows of a query other than as a condition, by itself, behind NOT or beside AND and OR: compare so, or with its min or max",
             );
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether it is a function that makes one document of rows: those of groups are made otherwise before.
+fn gathers_documents(name: &ObjectName) -> bool {
+    let last = name.0.last().and_then(ObjectNamePart::as_ident);
+    last.is_some_and(|last| GATHER_DOCUMENTS.contains(&last.value.to_lowercase().as_str()))
 }
 
 #[cfg(test)]
@@ -127,6 +143,7 @@ mod tests {
             format!("SELECT x >= ALL (SELECT x FROM {b}) FROM {a}"),
             format!("SELECT (x < ANY (SELECT x FROM {b})) IS NULL FROM {a}"),
             format!("SELECT (x, 1, 2) IN (SELECT x, 1, 2 FROM {b}) FROM {a}"),
+            format!("SELECT jsonb_agg(x) OVER (ORDER BY x) FROM {a}"),
             format!("SELECT * FROM {a} FULL JOIN {b} USING (x)"),
             format!("SELECT x FROM {a} NATURAL FULL JOIN {b}"),
         ] {

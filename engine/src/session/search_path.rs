@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, ObjectNamePart, Query, Statement, TableFactor, TableObject, Visit, Visitor,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
@@ -281,13 +283,25 @@ struct Level {
 }
 
 impl Names {
+    /// The name of what is read: one of `WITH`, or of a table.
     fn named(&mut self, name: &ObjectName) {
+        let known = |ident: &Ident| {
+            let name = parse::value(ident);
+            self.levels.iter().any(|level| level.known.contains(&name))
+        };
+        match name.0.as_slice() {
+            [ObjectNamePart::Identifier(ident)] if known(ident) => {}
+            _ => self.of_table(name),
+        }
+    }
+
+    /// The name of a table, whatever `WITH` calls so.
+    fn of_table(&mut self, name: &ObjectName) {
         let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
             return;
         };
         let name = parse::value(ident);
-        let own = self.levels.iter().any(|level| level.known.contains(&name));
-        if !own && !is_table(&name) {
+        if !is_table(&name) {
             self.found.push((ident.span.start, base_name(&name).to_owned()));
         }
     }
@@ -297,8 +311,15 @@ impl Visitor for Names {
     type Break = ();
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        if let Statement::ExplainTable { table_name, .. } = statement {
-            self.named(table_name);
+        match statement {
+            Statement::ExplainTable { table_name, .. } => self.named(table_name),
+            // Behind `WITH`, where the statement does not begin with it.
+            Statement::Insert(insert) if !self.levels.is_empty() => {
+                if let TableObject::TableName(name) = &insert.table {
+                    self.of_table(name);
+                }
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }

@@ -1,6 +1,10 @@
 //! `INSERT`, `UPDATE` and `DELETE`.
 
-use datafusion::sql::sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Assignment, AssignmentTarget, Expr, ObjectName, Query, SetExpr, With, visit_relations,
+};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -11,7 +15,27 @@ use super::{Action, Clause, Command, ConflictUpdate, Insert, Merge, Name, OnConf
 const AFTER_TABLE: &[&str] = &["SET", "WHERE", "FROM", "USING", "ON", "WHEN", "VALUES", "SELECT"];
 
 impl Grammar<'_> {
-    pub(super) fn insert(&mut self) -> Parsed<Command> {
+    /// `WITH q AS (…) INSERT …`, which is `INSERT … WITH q AS (…) …`. `None` for what else begins so: it is read as a query, or refused
+    /// as one.
+    pub(super) fn behind_with(&mut self) -> Parsed<Option<Command>> {
+        let with_token = self.parser.get_current_token().clone().into();
+        let recursive = self.word("RECURSIVE");
+        let Ok(cte_tables) = self.parser.parse_comma_separated(Parser::parse_cte) else {
+            return Ok(None);
+        };
+        if !self.word("INSERT") {
+            return Ok(None);
+        }
+        let with = With {
+            with_token,
+            recursive,
+            cte_tables,
+        };
+        self.insert(Some(with)).map(Some)
+    }
+
+    /// An `INSERT`, with the names that `WITH` before it gives to queries.
+    pub(super) fn insert(&mut self, with: Option<With>) -> Parsed<Command> {
         let overwrite = self.word("OVERWRITE");
         if overwrite {
             self.word("INTO");
@@ -46,6 +70,15 @@ impl Grammar<'_> {
         let on_conflict = match self.words(&["ON", "CONFLICT"]) {
             true => Some(self.on_conflict(&table.called(alias.as_deref()))?),
             false => None,
+        };
+        let update = on_conflict.as_ref().and_then(|conflict| conflict.update.as_ref());
+        if with.is_some() && update.is_some_and(asks) {
+            // It would take the names for those of tables.
+            return self.expected("no query behind ON CONFLICT of an INSERT behind WITH; the end of the statement");
+        }
+        let query = match with {
+            Some(with) => within(with, query),
+            None => query,
         };
         Ok(Command::Insert(Box::new(Insert {
             table,
@@ -202,6 +235,35 @@ pub(super) fn matched(action: Action) -> Clause {
         condition: None,
         action,
     }
+}
+
+/// Whether a query is behind one of the values or the condition.
+fn asks(update: &ConflictUpdate) -> bool {
+    let values = update.values.iter().map(|(_, value)| value);
+    values.chain(&update.condition).any(|value| {
+        let found: ControlFlow<()> = visit_relations(value, |_| ControlFlow::Break(()));
+        found.is_break()
+    })
+}
+
+/// The query within these names, of which it may have some itself.
+fn within(with: With, mut query: Box<Query>) -> Box<Query> {
+    if query.with.is_none() {
+        query.with = Some(with);
+        return query;
+    }
+    Box::new(Query {
+        with: Some(with),
+        body: Box::new(SetExpr::Query(query)),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    })
 }
 
 fn is_query(word: &str) -> bool {

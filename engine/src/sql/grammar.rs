@@ -22,15 +22,15 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
     crate::complexity::check(sql)?;
     // Tables at a version become single names, which the planner knows.
     let sql = crate::session::at_versions(sql)?;
-    let command = command_of(&sql, &GenericDialect {});
-    let command = command.or_else(|refused| match sql.contains(['?', '@']) || sql.contains("|/") {
-        true => match command_of(&sql, &PostgreSqlDialect {}) {
+    let command = match command_of(&sql, &GenericDialect {}) {
+        Ok(Some(command)) => Ok(Some(command)),
+        // What is wrong with it otherwise is told as of any other.
+        other if sql.contains(['?', '@']) || sql.contains("|/") => match command_of(&sql, &PostgreSqlDialect {}) {
             Ok(Some(command)) if takes_operators(&command) => Ok(Some(command)),
-            // What is wrong with it otherwise is told as of any other.
-            _ => Err(refused),
+            _ => other,
         },
-        false => Err(refused),
-    });
+        other => other,
+    };
     Ok(match command.map_err(unreadable)? {
         Some(command) => Sql::Command(Box::new(command)),
         None => Sql::Query,
@@ -118,7 +118,7 @@ impl Grammar<'_> {
         } else if self.word("COMMENT") {
             self.comment()?
         } else if self.word("INSERT") {
-            self.insert()?
+            self.insert(None)?
         } else if self.word("UPDATE") {
             self.update()?
         } else if self.word("DELETE") {
@@ -127,6 +127,8 @@ impl Grammar<'_> {
             self.merge()?
         } else if self.word("CALL") {
             self.call()?
+        } else if self.word("WITH") {
+            return self.behind_with();
         } else {
             return Ok(None);
         };

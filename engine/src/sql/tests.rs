@@ -135,6 +135,8 @@ fn statements_are_understood() {
     for sql in [
         "SELECT 1;",
         "WITH a AS (SELECT 1) SELECT * FROM a",
+        "WITH RECURSIVE a (x) AS (SELECT 1) SELECT * FROM a",
+        "WITH insert AS (SELECT 1) SELECT * FROM insert",
         "EXPLAIN SELECT 1",
         "SHOW TABLES",
         "VALUES (1)",
@@ -170,6 +172,10 @@ fn nonsense_is_refused() {
             "as many values",
         ),
         ("INSERT INTO t PARTITION (a = 1) SELECT 1", "OVERWRITE"),
+        (
+            "WITH q AS (SELECT 1) INSERT INTO t SELECT * FROM q ON CONFLICT (a) DO UPDATE SET a = (SELECT 2 FROM q)",
+            "ON CONFLICT",
+        ),
         ("CALL rewrite_data_files('t')", "CALL system."),
         ("ALTER VIEW v AS 1", "SELECT"),
         ("ALTER TABLE t AS SELECT 1 AS a", "altered"),
@@ -189,6 +195,31 @@ fn nonsense_is_refused() {
     }
     let deep = format!("DELETE FROM t WHERE {}1{}", "(".repeat(5000), ")".repeat(5000));
     assert!(parse(&deep).is_err());
+}
+
+// Goal: what WITH names before an INSERT is known to its query, and to all of it. Method: the query as it is written out, with names of its
+// own too.
+#[test]
+fn names_before_an_insert_are_those_of_its_query() {
+    for (sql, written) in [
+        (
+            "WITH q AS (SELECT 1 AS a) INSERT INTO t SELECT a FROM q EXCEPT ALL SELECT a FROM q",
+            "WITH q AS (SELECT 1 AS a) SELECT a FROM q EXCEPT ALL SELECT a FROM q",
+        ),
+        (
+            "WITH RECURSIVE q AS (SELECT 1 AS a), r AS (SELECT a FROM q) INSERT INTO s.t (a) SELECT a FROM r",
+            "WITH RECURSIVE q AS (SELECT 1 AS a), r AS (SELECT a FROM q) SELECT a FROM r",
+        ),
+        (
+            "WITH q AS (SELECT 1 AS a) INSERT INTO t WITH r AS (SELECT a FROM q) SELECT a FROM r",
+            "WITH q AS (SELECT 1 AS a) (WITH r AS (SELECT a FROM q) SELECT a FROM r)",
+        ),
+    ] {
+        match command(sql) {
+            Command::Insert(insert) => assert_eq!(insert.query.to_string(), written),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 // Goal: names count as SQL says. Method: quoted and unquoted ones, with and without schemas.
@@ -213,6 +244,10 @@ fn operators_of_postgres_are_known_in_changes() {
         (
             "INSERT INTO t SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
             "SELECT j ? 'a', @ -5 FROM u WHERE j ?| ARRAY['b']",
+        ),
+        (
+            "WITH q AS (SELECT j ? 'a' AS x FROM u) INSERT INTO t SELECT x FROM q",
+            "WITH q AS (SELECT j ? 'a' AS x FROM u) SELECT x FROM q",
         ),
         ("INSERT INTO t VALUES (|/ 25.0, ||/ -8)", "VALUES (|/25.0, ||/ -8)"),
         ("CREATE TABLE t AS SELECT |/ (25.0) AS a", "SELECT |/(25.0) AS a"),

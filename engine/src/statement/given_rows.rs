@@ -24,7 +24,10 @@ pub(super) fn query(insert: &Insert, schema: &Schema) -> Result<String> {
         query = Cow::Owned(filled(&query, value));
     }
     Ok(match query.body.as_ref() {
-        SetExpr::Values(values) if is_bare(&query) && asks(values) => selects(values),
+        SetExpr::Values(values) if is_bare(&query) && asks(values) => match &query.with {
+            Some(with) => format!("{with} {}", selects(values)),
+            None => selects(values),
+        },
         _ => query.to_string(),
     })
 }
@@ -91,9 +94,9 @@ fn null() -> Expr {
     Expr::value(Value::Null)
 }
 
-/// Whether there is nothing around the rows.
+/// Whether there is nothing behind the rows.
 fn is_bare(query: &Query) -> bool {
-    query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none()
+    query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none()
 }
 
 fn asks(values: &Values) -> bool {
@@ -113,8 +116,8 @@ fn selects(values: &Values) -> String {
 mod tests {
     use crate::statement::tests::{done, lake, rows};
 
-    // Goal: a value that is added may be asked for. Method: queries for values, alone and within others, in one row and beside others, and
-    // with a key.
+    // Goal: a value that is added may be asked for. Method: queries for values, alone and within others, in one row and beside others, of
+    // what WITH names, and with a key.
     #[tokio::test]
     async fn rows_may_ask() {
         let lake = lake().await;
@@ -133,12 +136,16 @@ mod tests {
                 "INSERT INTO s.r (id, s) VALUES (6, (SELECT s FROM s.r WHERE id = 2)) ON CONFLICT (id) DO NOTHING",
                 1,
             ),
+            (
+                "WITH q AS (SELECT max(n) AS m FROM s.r) INSERT INTO s.r VALUES (7, (SELECT m + 1 FROM q), 'd'), (8, 8, 'e')",
+                2,
+            ),
         ] {
             assert_eq!(rows(&lake, sql).await, count, "{sql}");
         }
         assert_eq!(
             lake.lines("SELECT * FROM s.r WHERE id > 2 ORDER BY id").await,
-            ["3,20,c", "4,21,", "5,5,", "6,,b"]
+            ["3,20,c", "4,21,", "5,5,", "6,,b", "7,22,d", "8,8,e"]
         );
     }
 

@@ -32,6 +32,8 @@ fn names_of_tables_get_their_schemas() {
         ("SELECT 1 FROM s.a WHERE EXISTS (SELECT 1 FROM {}t)", true),
         ("EXPLAIN SELECT * FROM {}t", true),
         ("INSERT INTO {}t (u) SELECT u FROM {}u", true),
+        ("WITH q AS (SELECT u FROM {}u) INSERT INTO {}t SELECT * FROM q", true),
+        ("WITH t AS (SELECT u FROM {}u) INSERT INTO {}t SELECT * FROM t", true),
         ("UPDATE {}t SET u = (SELECT max(u) FROM {}u) WHERE t.u = 1", true),
         ("DELETE FROM {}t USING {}u WHERE t.a = u.a", true),
         ("MERGE INTO {}t USING {}u ON t.a = u.a WHEN MATCHED THEN DELETE", true),

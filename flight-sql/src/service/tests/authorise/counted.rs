@@ -18,6 +18,7 @@ const ALLOWED: &[&str] = &[
     "SELECT (SELECT max(id) FROM numbers) FROM numbers",
     "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM numbers b WHERE b.id = a.id)",
     "SELECT id FROM numbers WHERE id IN (SELECT id + 1 FROM numbers)",
+    "SELECT y.n FROM numbers x, LATERAL (SELECT x.id + 1 AS n) y",
     "EXPLAIN SELECT id FROM numbers",
     "SELECT upper('x')",
     "SELECT * FROM (VALUES (1)) v",
