@@ -111,6 +111,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProvider;
+use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -154,6 +155,11 @@ pub const CATALOG: &str = "lake";
 pub const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// What is wrong with what [`at_versions`] made of a statement, at the place in the statement itself.
+pub(crate) fn as_typed(sql: &str, error: DataFusionError) -> DataFusionError {
+    short_queries::as_typed(sql, &GenericDialect {}, error)
+}
 
 /// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
 pub(crate) fn at_versions(sql: &str) -> Result<String> {

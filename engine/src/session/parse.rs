@@ -47,9 +47,13 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         },
     };
     let dialect: Dialect = options.dialect;
-    let mut statement = state
-        .sql_to_statement(&versioned.sql, &dialect)
-        .map_err(|error| windows::told(&versioned.sql, error))?;
+    let mut statement = state.sql_to_statement(&versioned.sql, &dialect).map_err(|error| {
+        let error = match dialect_from_str(options.dialect.as_ref()) {
+            Some(dialect) => short_queries::as_typed(sql, dialect.as_ref(), error),
+            None => error,
+        };
+        windows::told(&versioned.sql, error)
+    })?;
     match innermost(&mut statement) {
         Some(statement) => standard_forms::bounds(statement)?,
         None => standard_forms::unmarked(&versioned.sql)?,

@@ -121,7 +121,8 @@ fn tokens(sql: &str) -> Result<(Vec<Token>, Vec<&str>)> {
             return Err(bad(format!("{first:?} has no meaning here")));
         }
         if tokens.len() > count {
-            written.push(begin.strip_suffix(rest).unwrap_or(begin));
+            let end = begin.len().saturating_sub(rest.len());
+            written.push(begin.get(..end).unwrap_or(begin));
         }
     }
     Ok((tokens, written))
