@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tidewater_catalog::Connections;
 use tidewater_core::{Coded, Secret, SharedClock};
 use tidewater_flight_sql::http::{HttpOptions, status_of};
-use tidewater_pipelines::{RunOptions, Selection};
+use tidewater_pipelines::{Pipelines, RunOptions, Selection};
 use tidewater_security::TokenKey;
 
 use self::connections::{Bodies, Line};
@@ -197,6 +197,15 @@ impl Refusal {
             json!({"error": {"code": code, "message": message.into(), "hint": hint}}),
         )
     }
+
+    /// With what may be the reason, behind its hint.
+    fn with(mut self, warnings: &[String]) -> Self {
+        if let Some(hint) = self.1.pointer_mut("/error/hint").filter(|_| !warnings.is_empty()) {
+            let told = hint.as_str().unwrap_or_default();
+            *hint = Value::String(format!("{told}; {}", warnings.join("; ")));
+        }
+        self
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -287,15 +296,18 @@ async fn ingest(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
 
 async fn pipelines(State(ready): State<Ready>) -> Result<Json<Value>, Refusal> {
     let pipelines = running(&ready)?.pipelines.as_ref().ok_or_else(no_pipelines)?;
-    Ok(Json(json!({"models": pipelines.status().await?})))
+    let warnings = warnings(pipelines).await;
+    Ok(Json(json!({"models": pipelines.status().await?, "warnings": warnings})))
 }
 
 async fn plan(State(ready): State<Ready>, Json(request): Json<RunRequest>) -> Result<Json<Value>, Refusal> {
     let pipelines = running(&ready)?.pipelines.as_ref().ok_or_else(no_pipelines)?;
-    let plans = pipelines
-        .plan(&Selection::of(request.models.clone()), options(&request))
-        .await?;
-    Ok(Json(json!({"models": plans})))
+    let warnings = warnings(pipelines).await;
+    let selection = Selection::of(request.models.clone());
+    match pipelines.plan(&selection, options(&request)).await {
+        Ok(plans) => Ok(Json(json!({"models": plans, "warnings": warnings}))),
+        Err(error) => Err(Refusal::from(error).with(&warnings)),
+    }
 }
 
 async fn run(State(ready): State<Ready>, Json(request): Json<RunRequest>) -> Result<Json<Value>, Refusal> {
@@ -307,8 +319,41 @@ async fn run(State(ready): State<Ready>, Json(request): Json<RunRequest>) -> Res
 async fn run_models(running: &Running, selection: Selection, options: RunOptions) -> Result<Json<Value>, Refusal> {
     let pipelines = running.pipelines.as_ref().ok_or_else(no_pipelines)?;
     let tasks = running.parts.tasks.child("asked");
-    let report = pipelines.run_in(&tasks, selection, options).await?;
-    Ok(Json(json!({"succeeded": report.succeeded(), "models": report.models})))
+    let report = pipelines.run_in(&tasks, selection, options).await;
+    let warnings = warnings(pipelines).await;
+    match report {
+        Ok(report) => {
+            let succeeded = report.succeeded();
+            Ok(Json(
+                json!({"succeeded": succeeded, "models": report.models, "warnings": warnings}),
+            ))
+        }
+        Err(error) => Err(Refusal::from(error).with(&warnings)),
+    }
+}
+
+/// What is not as whoever edits models may think: a process works with the project that it was started with.
+async fn warnings(pipelines: &Pipelines) -> Vec<String> {
+    let pipelines = pipelines.clone();
+    let looked = tokio::task::spawn_blocking(move || pipelines.project().changed_files()).await;
+    // Nobody ends it; without an answer nothing is warned of.
+    let changed = looked.unwrap_or_default();
+    if changed.is_empty() {
+        return Vec::new();
+    }
+    let told: Vec<String> = changed
+        .iter()
+        .take(FILES_TOLD_MAX)
+        .map(|path| path.display().to_string())
+        .collect();
+    let more = match changed.len().saturating_sub(FILES_TOLD_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    vec![format!(
+        "changed since this process started, which goes on with what was there then: {}{more}; start it again",
+        told.join(", ")
+    )]
 }
 
 fn options(request: &RunRequest) -> RunOptions {
@@ -317,6 +362,9 @@ fn options(request: &RunRequest) -> RunOptions {
         as_of_ms: request.as_of_ms,
     }
 }
+
+/// Files of a project that are named when they have changed: as many as a person reads.
+const FILES_TOLD_MAX: usize = 5;
 
 /// How long requests that are at work may go on when the process is told to stop: less than it takes to end all its tasks.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);

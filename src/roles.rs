@@ -254,6 +254,7 @@ where
     let mut settings = settings;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     check::check(&settings, roles)?;
+    pipelines::check(&settings, roles)?;
     storage::prepare_data_dir(&settings.data_dir)?;
     if settings.security.knows_users() && (roles.contains(&Role::Catalog) || settings.raft.peers.is_empty()) {
         local_secret::ensure(&mut settings, &rng)?;

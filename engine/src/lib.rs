@@ -87,7 +87,7 @@ pub use session::{
 };
 pub use sql::{Command, Sql};
 pub use stage_filters::{stage_context, stage_filters};
-pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, ROWS_CATALOG, Workshop};
+pub use statement::{BulkLoad, Destinations, Done, IfExists, Made, ROWS_CATALOG, Workshop, writable};
 pub use text_views::text_views;
 pub use warnings::Warnings;
 pub use write::{Distribution, IcebergWriteExec, Order, WriteRequest};

@@ -4,7 +4,7 @@
 //! wrong, and are named after it. In the order in which a statement comes by them:
 //!
 //! - Its text: `search_path.rs` where a session has several schemas; `remembered.rs`, and nothing more if its plan is known; then, from
-//!   `parse.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
+//!   `parse.rs`, `short_queries.rs`, `standard_forms.rs`, `bracketed.rs`, `escapes.rs` and `versions.rs`.
 //! - What was parsed, from `parse.rs`: `distinct.rs`, `counted_rows.rs`, `one_row.rs`, `grouping.rs`, `tuples.rs`, `elements.rs`,
 //!   `windows.rs`, `values.rs`, `joined.rs`, `computed_beside.rs`, `members.rs` with `among_rows.rs`, `balanced.rs`, `wildcards.rs`,
 //!   `sort_keys.rs`; PostgreSQL's spellings (`pg_catalog`); `listed.rs`, `existing.rs`, `asked_apart.rs`, `literal_sets.rs`,
@@ -90,6 +90,7 @@ mod search_path;
 mod semi_joins;
 mod settings;
 mod short_lists;
+mod short_queries;
 mod skipped;
 mod sort_keys;
 mod sorted;
@@ -114,6 +115,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProvider;
+use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -158,9 +160,15 @@ pub const ZONE: &str = "+00:00";
 
 const INFORMATION_SCHEMA: &str = "information_schema";
 
+/// What is wrong with what [`at_versions`] made of a statement, at the place in the statement itself.
+pub(crate) fn as_typed(sql: &str, error: DataFusionError) -> DataFusionError {
+    short_queries::as_typed(sql, &GenericDialect {}, error)
+}
+
 /// The statement with each table at a version (`t FOR VERSION AS OF 5`) as a single name (`"t@5"`).
 pub(crate) fn at_versions(sql: &str) -> Result<String> {
-    let sql = standard_forms::readable(sql, &GenericDialect {});
+    let sql = short_queries::written_out(sql, &GenericDialect {});
+    let sql = standard_forms::readable(&sql, &GenericDialect {});
     let sql = bracketed::elements(&sql, &GenericDialect {});
     Ok(versions::rewrite(&sql, &GenericDialect {})?.sql)
 }

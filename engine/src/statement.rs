@@ -285,8 +285,11 @@ fn missing(name: &TableName) -> EngineError {
     EngineError::TableNotFound { table: name.clone() }
 }
 
-/// Refuses tables whose writer would not notice.
-fn writable(table: &LoadedTable) -> Result<()> {
+/// Refuses tables whose writer would not notice that somebody else changed their rows, or moved their head.
+///
+/// # Errors
+/// [`EngineError::Managed`] for a table of ingest or of a model that does not have [`SQL_WRITES_KEY`].
+pub fn writable(table: &LoadedTable) -> Result<()> {
     let properties = table.metadata.properties();
     if properties.get(SQL_WRITES_KEY).is_some_and(|value| value == "allowed") {
         return Ok(());

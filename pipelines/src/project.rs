@@ -1,6 +1,7 @@
 //! A project: one folder with `lakehouse.yml`, `models/**/*.sql` and `sources/*.yml`.
 
 mod source;
+mod texts;
 mod variables;
 pub(crate) mod yaml;
 
@@ -17,8 +18,16 @@ use crate::graph::Graph;
 use crate::model::{Kind, Model};
 use crate::sql::RunTime;
 
+use self::texts::Texts;
 pub use source::Source;
 pub(crate) use variables::Variables;
+
+/// The file that makes a folder a project.
+const PROJECT_FILE: &str = "lakehouse.yml";
+
+/// Folders in it, and what the names of their files end with.
+const SOURCES: (&str, &[&str]) = ("sources", &["yml", "yaml"]);
+const MODELS: (&str, &[&str]) = ("models", &["sql"]);
 
 /// Models a project may hold; enough for any hand-written one, and a guard against a wrong folder.
 const FILES_COUNT_MAX: usize = 10_000;
@@ -45,6 +54,7 @@ pub struct Project {
     pub graph: Graph,
     /// Lag of models that do not say one.
     pub target_lag_default: Duration,
+    texts: Texts,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,8 +87,9 @@ impl Project {
     /// Reads and checks the project in `folder`.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let path = folder.join("lakehouse.yml");
-        let lakehouse: Lakehouse = yaml::parse(&path, &read(&path)?, 0)?;
+        let mut texts = Texts::of(folder);
+        let path = folder.join(PROJECT_FILE);
+        let lakehouse: Lakehouse = yaml::parse(&path, &texts.read(&path)?, 0)?;
         let variables = Variables::new(&path, &lakehouse.vars)?;
         let target_lag_default = match &lakehouse.defaults.target_lag {
             Some(text) => yaml::duration(&Place::file(&path), "defaults.target_lag", text)?,
@@ -86,17 +97,17 @@ impl Project {
         };
 
         let mut sources = BTreeMap::new();
-        for file in files(&folder.join("sources"), &["yml", "yaml"])? {
-            let text = variables.substitute(&file, &read(&file)?)?;
+        for file in files(&folder.join(SOURCES.0), SOURCES.1)? {
+            let text = variables.substitute(&file, &texts.read(&file)?)?;
             for source in source::parse(&file, &text)? {
                 sources.insert(source.name.clone(), source);
             }
         }
 
-        let models_folder = folder.join("models");
+        let models_folder = folder.join(MODELS.0);
         let mut models: BTreeMap<TableName, Model> = BTreeMap::new();
-        for file in files(&models_folder, &["sql"])? {
-            let text = variables.substitute(&file, &read(&file)?)?;
+        for file in files(&models_folder, MODELS.1)? {
+            let text = variables.substitute(&file, &texts.read(&file)?)?;
             let model = Model::parse(&file, &default_name(&models_folder, &file), &text)?;
             if let Some(first) = models.get(&model.name) {
                 return Err(PipelineError::Duplicate {
@@ -107,7 +118,14 @@ impl Project {
             }
             models.insert(model.name.clone(), model);
         }
-        Self::assemble(lakehouse.name, models, sources, target_lag_default)
+        let project = Self::assemble(lakehouse.name, models, sources, target_lag_default)?;
+        Ok(Self { texts, ..project })
+    }
+
+    /// The files below its folder that say something else than when it was loaded, are new or are gone; none of models that were parsed
+    /// elsewhere. Reads all of them.
+    pub fn changed_files(&self) -> Vec<PathBuf> {
+        self.texts.changed()
     }
 
     /// Of models that were parsed elsewhere.
@@ -142,6 +160,7 @@ impl Project {
             sources,
             graph,
             target_lag_default,
+            texts: Texts::default(),
         })
     }
 }

@@ -12,9 +12,9 @@ use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PipelineVerb {
-    /// Show what a run would do, and why
+    /// Show what a run would do, and why; files that changed since the process started are warned of, and not read
     Plan(Models),
-    /// Bring models up to date now
+    /// Bring models up to date now, as their files were when the process started
     Run(Models),
     /// Show how every model stands
     Status,
@@ -90,11 +90,19 @@ fn print(answer: &Value, columns: &[&str], output: &Output) -> Result<(), Failur
     if output.is_json() {
         return output.json(answer);
     }
-    output.rows(
-        columns,
-        answer
-            .get("models")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice),
-    )
+    output.rows(columns, list(answer, "models"))?;
+    warn(list(answer, "warnings"));
+    Ok(())
+}
+
+fn list<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
+    answer.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
+}
+
+/// Those who wait for rows on standard output do not get it among them.
+#[expect(clippy::print_stderr, reason = "words go to standard error")]
+fn warn(warnings: &[Value]) {
+    for warning in warnings.iter().filter_map(Value::as_str) {
+        eprintln!("warning: {warning}");
+    }
 }

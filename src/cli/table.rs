@@ -113,7 +113,8 @@ pub(super) enum TableVerb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Let a table be as it was at an earlier snapshot; what came after stays until it expires
+    /// Let a table be as it was at an earlier snapshot; what came after stays until it expires. Tables that ingest or a model writes are
+    /// refused, as their writer would not notice, unless their property `tidewater.sql-writes` is `allowed`
     Rollback {
         /// Such as gold.patient_360
         table: TableName,

@@ -1,13 +1,26 @@
 //! The project of models, followed by the process that schedules.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidewater_core::Tasks;
 use tidewater_engine::Engine;
 use tidewater_pipelines::{Pipelines, Project};
 
-use super::{Parts, SharedRunner, catalog_of};
+use super::{Parts, Role, SharedRunner, catalog_of};
 use crate::cli::failure::Failure;
+use crate::settings::Settings;
+
+/// Refuses a project that cannot be loaded where [`open`] would, before anything is begun.
+pub(super) fn check(settings: &Settings, roles: &BTreeSet<Role>) -> Result<(), Failure> {
+    let opens = [Role::Scheduler, Role::Executor, Role::FlightSql];
+    if let Some(dir) = &settings.pipelines.project
+        && opens.iter().any(|role| roles.contains(role))
+    {
+        Project::load(dir)?;
+    }
+    Ok(())
+}
 
 /// The project of the configuration, when there is one.
 pub(super) fn open(parts: &Parts, engine: &Engine, runner: &SharedRunner) -> Result<Option<Pipelines>, Failure> {

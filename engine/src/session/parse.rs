@@ -17,8 +17,8 @@ use super::quantified;
 use super::versions::{self, MOMENT};
 use super::{
     CATALOG, asked_apart, balanced, bracketed, cast_groups, computed_beside, counted_rows, distinct, elements, escapes,
-    existing, grouping, joined, listed, literal_sets, members, one_row, skipped, sort_keys, standard_forms, tuples,
-    unnested, values, wildcards, windows,
+    existing, grouping, joined, listed, literal_sets, members, one_row, short_queries, skipped, sort_keys,
+    standard_forms, tuples, unnested, values, wildcards, windows,
 };
 use crate::complexity;
 use crate::error::Result;
@@ -36,7 +36,8 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
     let options = &state.config().options().sql_parser;
     let versioned = match dialect_from_str(options.dialect.as_ref()) {
         Some(dialect) => {
-            let sql = standard_forms::readable(sql, dialect.as_ref());
+            let sql = short_queries::written_out(sql, dialect.as_ref());
+            let sql = standard_forms::readable(&sql, dialect.as_ref());
             let sql = bracketed::elements(&sql, dialect.as_ref());
             versions::rewrite(&escapes::without_outer_joins(&sql, dialect.as_ref()), dialect.as_ref())?
         }
@@ -46,9 +47,13 @@ pub(super) fn parse(state: &SessionState, sql: &str) -> Result<Parsed> {
         },
     };
     let dialect: Dialect = options.dialect;
-    let mut statement = state
-        .sql_to_statement(&versioned.sql, &dialect)
-        .map_err(|error| windows::told(&versioned.sql, error))?;
+    let mut statement = state.sql_to_statement(&versioned.sql, &dialect).map_err(|error| {
+        let error = match dialect_from_str(options.dialect.as_ref()) {
+            Some(dialect) => short_queries::as_typed(sql, dialect.as_ref(), error),
+            None => error,
+        };
+        windows::told(&versioned.sql, error)
+    })?;
     match innermost(&mut statement) {
         Some(statement) => standard_forms::bounds(statement)?,
         None => standard_forms::unmarked(&versioned.sql)?,

@@ -17,7 +17,7 @@ use tidewater_core::{Namespace, TableName};
 use tidewater_table::TableError;
 
 use super::tokens::Places;
-use super::{SessionOptions, bracketed, parse, standard_forms, versions};
+use super::{SessionOptions, bracketed, parse, short_queries, standard_forms, versions};
 use crate::complexity;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -143,6 +143,8 @@ impl Bare {
     fn of(sql: &str) -> Option<Self> {
         complexity::check(sql).ok()?;
         let dialect = PostgreSqlDialect {};
+        let written_out = short_queries::written_out(sql, &dialect);
+        let sql: &str = &written_out;
         let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
         let mut named: Vec<(Location, String)> = head(&tokens).into_iter().collect();
         let readable = standard_forms::readable(sql, &dialect);

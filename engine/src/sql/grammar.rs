@@ -18,10 +18,10 @@ const RECURSION_MAX: usize = 50;
 
 pub(super) type Parsed<T> = std::result::Result<T, ParserError>;
 
-pub(super) fn parse(sql: &str) -> Result<Sql> {
-    crate::complexity::check(sql)?;
+pub(super) fn parse(typed: &str) -> Result<Sql> {
+    crate::complexity::check(typed)?;
     // Tables at a version become single names, which the planner knows.
-    let sql = crate::session::at_versions(sql)?;
+    let sql = crate::session::at_versions(typed)?;
     let command = match command_of(&sql, &GenericDialect {}) {
         Ok(Some(command)) => Ok(Some(command)),
         // What is wrong with it otherwise is told as of any other.
@@ -30,6 +30,10 @@ pub(super) fn parse(sql: &str) -> Result<Sql> {
             _ => other,
         },
         other => other,
+    };
+    let unreadable = |error| {
+        let error = DataFusionError::SQL(Box::new(error), None);
+        EngineError::from(crate::session::as_typed(typed, error))
     };
     Ok(match command.map_err(unreadable)? {
         Some(command) => Sql::Command(Box::new(command)),

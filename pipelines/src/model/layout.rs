@@ -60,7 +60,8 @@ pub(super) fn partition_by(place: &Place, text: &str) -> Result<PartitionBy> {
         place: place.clone(),
         reason: format!(
             "partition_by {text:?}: write a column, or bucket(n, column), truncate(n, column), year(column), \
-             month(column), day(column), hour(column)"
+             month(column), day(column), hour(column); within a list in quotes, as YAML divides it at commas: \
+             ['bucket(4, id)']"
         ),
     };
     let text = text.trim();

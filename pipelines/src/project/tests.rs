@@ -48,6 +48,45 @@ fn a_project_is_loaded() {
     assert_eq!(top, "SELECT 'high' AS l, '${x}' AS d FROM silver.users LIMIT 5");
 }
 
+// Goal: what a project was loaded from is compared with what is there now. Method: nothing changed; then a file that changed, one that is
+// new, one that cannot be read and one that is gone; then as they were.
+#[test]
+fn changed_files_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let view = "/*---\nkind: view\n---*/ SELECT 1 AS one";
+    let files = [
+        ("lakehouse.yml", "name: x\n"),
+        ("sources/a.yml", "sources:\n  - {name: users, key: id}\n"),
+        ("models/gold/a.sql", view),
+        ("models/gold/b.sql", view),
+    ];
+    write(folder.path(), &files);
+    let project = Project::load(folder.path()).expect("a project");
+    assert!(project.changed_files().is_empty());
+    let changed = || -> Vec<String> {
+        let paths = project.changed_files();
+        paths.iter().map(|path| path.display().to_string()).collect()
+    };
+    write(
+        folder.path(),
+        &[("models/gold/a.sql", "no model"), ("models/gold/c.sql", view)],
+    );
+    fs::write(folder.path().join("sources/a.yml"), [0xff]).expect("a file");
+    fs::remove_file(folder.path().join("models/gold/b.sql")).expect("it was there");
+    let all = [
+        "models/gold/a.sql",
+        "models/gold/b.sql",
+        "models/gold/c.sql",
+        "sources/a.yml",
+    ];
+    assert_eq!(changed(), all);
+    fs::remove_file(folder.path().join("models/gold/c.sql")).expect("it was there");
+    write(folder.path(), &files);
+    assert!(changed().is_empty());
+    let elsewhere = Project::of_models("x", Vec::new()).expect("a project");
+    assert!(elsewhere.changed_files().is_empty());
+}
+
 // Goal: what is wrong with a project is said with its place. Method: one mistake each.
 #[test]
 fn mistakes() {

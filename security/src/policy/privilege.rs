@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tidewater_core::config::nearest;
 
 /// One thing that may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,7 +82,9 @@ impl FromStr for Privilege {
         let known = Self::ALL.into_iter().find(|one| one.name() == wanted);
         known.ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.map(Self::name).to_vec();
-            format!("no privilege {text:?}; there are {}", names.join(", "))
+            let meant = nearest(&wanted, &names).map(|name| format!(": did you mean {name}?"));
+            let meant = meant.unwrap_or_default();
+            format!("no privilege {text:?}{meant}; there are {}", names.join(", "))
         })
     }
 }

@@ -28,10 +28,8 @@ pub(super) fn statement(sql: &str) -> Result<Option<GrantStatement>> {
     if sql.len() > STATEMENT_BYTES_MAX {
         return Err(bad(format!("it is longer than {STATEMENT_BYTES_MAX} bytes")));
     }
-    let mut words = Words {
-        tokens: tokens(sql)?,
-        at: 0,
-    };
+    let (tokens, written) = tokens(sql)?;
+    let mut words = Words { tokens, written, at: 0 };
     let statement = if words.take(&["create", "role"]) {
         let if_not_exists = words.take(&["if", "not", "exists"]);
         let role = words.name("the role's name")?;
@@ -98,9 +96,11 @@ fn after_comments(sql: &str) -> &str {
     }
 }
 
-fn tokens(sql: &str) -> Result<Vec<Token>> {
-    let (mut tokens, mut rest) = (Vec::new(), after_comments(sql));
+/// The parts of a statement, and each as it is written.
+fn tokens(sql: &str) -> Result<(Vec<Token>, Vec<&str>)> {
+    let (mut tokens, mut written, mut rest) = (Vec::new(), Vec::new(), after_comments(sql));
     while let Some(first) = rest.chars().next() {
+        let (begin, count) = (rest, tokens.len());
         if first.is_whitespace() || rest.starts_with("--") || rest.starts_with("/*") {
             rest = after_comments(rest);
         } else if first == '"' || first == '`' {
@@ -120,8 +120,12 @@ fn tokens(sql: &str) -> Result<Vec<Token>> {
         } else {
             return Err(bad(format!("{first:?} has no meaning here")));
         }
+        if tokens.len() > count {
+            let end = begin.len().saturating_sub(rest.len());
+            written.push(begin.get(..end).unwrap_or(begin));
+        }
     }
-    Ok(tokens)
+    Ok((tokens, written))
 }
 
 /// A name in quotes, doubled where the quote is part of it.
@@ -141,12 +145,14 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str)> {
     Err(bad("a name in quotes does not end".into()))
 }
 
-struct Words {
+struct Words<'a> {
     tokens: Vec<Token>,
+    /// Each of them as it is written.
+    written: Vec<&'a str>,
     at: usize,
 }
 
-impl Words {
+impl Words<'_> {
     /// Takes these words if they are next.
     fn take(&mut self, words: &[&str]) -> bool {
         let next = self.tokens.get(self.at..self.at + words.len()).unwrap_or_default();
@@ -313,7 +319,15 @@ impl Words {
         let one = match self.take(&["manage"]) {
             true if self.take(&["grants"]) => Privilege::ManageGrants,
             true => return Err(self.expected("GRANTS")),
-            false => self.name("a privilege")?.parse().map_err(bad)?,
+            false => {
+                let written = match self.tokens.get(self.at) {
+                    Some(Token::Word(_)) => self.written.get(self.at).copied(),
+                    _ => None,
+                };
+                let name = self.name("a privilege")?;
+                // What was typed is what a refusal shows.
+                written.unwrap_or(&name).parse::<Privilege>().map_err(bad)?
+            }
         };
         if !self.mark('(') {
             return Ok((one.into(), None));

@@ -182,6 +182,12 @@ fn others_are_left_alone() {
         let expected = sql == "DROP ROLE if";
         assert_eq!(read.is_ok(), expected, "{sql}: {read:?}");
     }
+    let told = GrantStatement::parse("GRANT Selec ON t TO r").expect_err("no such privilege");
+    assert!(
+        told.to_string()
+            .contains("no privilege \"Selec\": did you mean SELECT?"),
+        "{told}"
+    );
     let long = format!("GRANT SELECT ON {} TO r", "t".repeat(300 << 10));
     assert!(GrantStatement::parse(&long).is_err());
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use tidewater_catalog_client::CatalogClient;
 use tidewater_core::{SystemClock, SystemRng, TableName};
+use tidewater_engine::writable;
 use tidewater_table::verify::{Depth, VerifyOptions, verify};
 use tidewater_table::{
     FileStore, LoadedTable, OrphanOptions, StatisticsOptions, compute_statistics, find_orphans, plan_rollback,
@@ -158,6 +159,8 @@ pub(super) fn rolled_back(
         moved: bool,
     }
     let loaded = block_on(load(client, table))?;
+    // Before a dry run too: it tells whether this can be done.
+    writable(&loaded)?;
     let store = store(settings, &loaded);
     let moved = match dry_run {
         true => plan_rollback(&loaded, snapshot_id)?,
