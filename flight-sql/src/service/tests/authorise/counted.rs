@@ -45,7 +45,7 @@ const DENIED: &[&str] = &[
     "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM numbers b WHERE b.name = a.name)",
     "SELECT id FROM numbers a WHERE EXISTS (SELECT 1 FROM (VALUES ('n1')) v(x) WHERE v.x = a.name)",
     "SELECT id FROM numbers WHERE 'n1' IN (SELECT name FROM numbers)",
-    "SELECT id FROM numbers x CROSS JOIN LATERAL (SELECT x.id, x.name AS z) y",
+    "SELECT x.id FROM numbers x CROSS JOIN LATERAL (SELECT x.id, x.name AS z) y",
     "SELECT y.z FROM numbers x, LATERAL (SELECT max(x.name) AS z FROM numbers w WHERE w.id = x.id) y",
     "SELECT CASE WHEN name = 'n1' THEN 1 ELSE 0 END FROM numbers",
     "SELECT array_agg(id ORDER BY name) FROM numbers",
