@@ -358,8 +358,8 @@ fn without(insert: &Insert, values: &[(String, SqlExpr)], table: &LoadedTable) -
     })
 }
 
-/// The value that its column gets. As it is given, `code = 7` holds for the text `07` as well, and `0.1` is no number of four bytes: other
-/// rows would go than those whose places the new ones take.
+/// The value that its column gets. As it is given, `code = 7` holds for the text `07` as well, `0.1` is no number of four bytes, and no day
+/// is a moment after its midnight: other rows would go than those whose places the new ones take.
 fn as_written(column: &str, value: &SqlExpr, columns: &Schema) -> Result<SqlExpr> {
     let of = columns.field_with_name(column).ok().map(Field::data_type);
     let (Some(of), Some(text)) = (of, crate::sql::literal(value)) else {
@@ -368,7 +368,9 @@ fn as_written(column: &str, value: &SqlExpr, columns: &Schema) -> Result<SqlExpr
     let text = format!("'{}'", text.replace('\'', "''"));
     let written = match of {
         DataType::Utf8 => text,
-        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => format!("arrow_cast({text}, '{of}')"),
+        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Date32 => {
+            format!("arrow_cast({text}, '{of}')")
+        }
         _ => return Ok(value.clone()),
     };
     let parsed = Parser::new(&GenericDialect {}).try_with_sql(&written);

@@ -185,9 +185,10 @@ impl Places {
             let Some(root) = root else { return Ok(None) };
             let index = read.binary_search(root).unwrap_or_default();
             let column = cast_with_options(batch.column(index), &wanted.data_type, &STRICT);
-            column
-                .map(Some)
-                .map_err(TableError::encode(format!("read column {} of {path}", wanted.name)))
+            column.map(Some).map_err(|error| {
+                let name = &wanted.name;
+                TableError::damaged(format!("column {name} of {path} does not fit the table's: {error}"))
+            })
         };
         self.wanted.iter().zip(&self.roots).map(column).collect()
     }
@@ -195,6 +196,10 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::Int32Type;
     use iceberg::spec::PrimitiveType;
     use serde_json::json;
 
@@ -224,5 +229,22 @@ mod tests {
             let field = columns.field_by_id(2).expect("the column");
             assert_eq!(*field.field_type, Type::Primitive(PrimitiveType::Long));
         }
+    }
+
+    // Goal: a value that does not fit is an error, and no null, which other such values would be equal to. Method: a number that fits a
+    // narrower column, and one that does not.
+    #[test]
+    fn values_fit_or_are_refused() {
+        let wanted = [Wanted::new(1, "k", DataType::Int32)];
+        let read = |value: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+            let batch = RecordBatch::try_from_iter([("k", column)]).expect("a batch");
+            Places::new(&batch.schema(), &wanted).take(&batch, "d.parquet")
+        };
+        let fits = read(7).expect("it fits");
+        let fits = fits[0].as_ref().expect("the column");
+        assert_eq!(fits.as_primitive::<Int32Type>().value(0), 7);
+        let refused = read(1 << 40);
+        assert!(matches!(refused, Err(TableError::Damaged { .. })), "{refused:?}");
     }
 }
