@@ -142,6 +142,8 @@ pub struct Conditions {
     pub branch_there: bool,
     /// Refuse unless this is the id of the table's current schema.
     pub exact_schema: Option<i32>,
+    /// Refuse if this snapshot is gone, whose files the change takes: they may be gone with it.
+    pub files_of: Option<i64>,
 }
 
 /// One change of one table.
@@ -307,6 +309,13 @@ impl Change {
     #[must_use]
     pub fn exact_schema(mut self, schema_id: i32) -> Self {
         self.conditions.exact_schema = Some(schema_id);
+        self
+    }
+
+    /// The files are those of this snapshot: refuse if it is gone.
+    #[must_use]
+    pub fn files_of(mut self, snapshot_id: i64) -> Self {
+        self.conditions.files_of = Some(snapshot_id);
         self
     }
 

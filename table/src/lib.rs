@@ -83,8 +83,8 @@ pub use overwrite::{overwrite_partitions, overwrite_where};
 pub use predicate::{Comparison, Predicate};
 pub use refs::{
     HeadMoved, Picked, RefChange, before_replacement, change_refs, cherry_pick, fast_forward, is_before_replacement,
-    is_wap_enabled, plan_rollback, refs_of, rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot,
-    snapshot_of, staged_as,
+    is_wap_enabled, lost_source, plan_rollback, refs_of, rollback_to_snapshot, rollback_to_timestamp,
+    set_current_snapshot, snapshot_of, staged_as,
 };
 pub use rewrite::{GroupOrder, RewriteGroup, RewriteOptions, plan_rewrite};
 pub use scan::{

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use iceberg::spec::{FormatVersion, MAIN_BRANCH, SnapshotReference, SnapshotRetention, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
-pub use self::cherry::{Picked, cherry_pick, is_wap_enabled, staged_as};
-pub(crate) use self::cherry::{SOURCE, WAP_ID};
+pub(crate) use self::cherry::{PUBLISHED_WAP_ID, SOURCE, WAP_ID};
+pub use self::cherry::{Picked, cherry_pick, is_wap_enabled, lost_source, staged_as};
 pub use self::fits::{before_replacement, is_before_replacement};
 pub use self::head::{
     HeadMoved, fast_forward, plan_rollback, rollback_to_snapshot, rollback_to_timestamp, set_current_snapshot,

@@ -20,6 +20,7 @@ use crate::catalog::{
 };
 use crate::digest::named_metadata;
 use crate::file_store::{FileStore, StoreOptions};
+use crate::refs::lost_source;
 use crate::schema::LostDefaults;
 use crate::view::{NewView, View};
 use tidewater_core::{Namespace, SharedClock, SharedRng, TableName};
@@ -50,6 +51,8 @@ pub enum Fault {
     Unavailable,
     /// It is applied, but the answer is lost, and so is that to the look at the table that follows.
     AnswersLost,
+    /// This snapshot left its table just before, as an expiry was faster.
+    Expired(i64),
 }
 
 /// Keeps tables in memory and their metadata files in a [`FileStore`].
@@ -165,6 +168,25 @@ impl MemoryCatalog {
         Ok(built.metadata)
     }
 
+    /// Lets a snapshot go from the table that has it. Its files stay.
+    fn let_go(&self, snapshot_id: i64) -> Result<(), CatalogFault> {
+        let name = {
+            let state = self.lock();
+            let mut tables = state.tables.values();
+            let found = tables.find(|table| table.metadata.snapshot_by_id(snapshot_id).is_some());
+            found.map(|table| table.name.clone())
+        };
+        let Some(name) = name else { return Ok(()) };
+        let gone = TableCommit {
+            name,
+            requirements: Vec::new(),
+            updates: vec![TableUpdate::RemoveSnapshots {
+                snapshot_ids: vec![snapshot_id],
+            }],
+        };
+        self.apply(&[gone], &mut Vec::new()).map(drop)
+    }
+
     /// Applies all or nothing under one lock; the metadata files follow after, for tests need no durability. They are added to `files`.
     fn apply(&self, commits: &[TableCommit], files: &mut Vec<MetadataFile>) -> Result<CommitOutcome, CatalogFault> {
         let mut state = self.lock();
@@ -181,6 +203,14 @@ impl MemoryCatalog {
                 Some(current) => (current.metadata.as_ref(), Some(current.metadata_location.clone())),
                 None => (state.staged(commit)?, None),
             };
+            let lost = commit.updates.iter().find_map(|update| match update {
+                TableUpdate::AddSnapshot { snapshot } => lost_source(before, snapshot),
+                _ => None,
+            });
+            if let Some(source) = lost {
+                let message = format!("snapshot {source}, whose rows it takes, is gone");
+                return Ok(CommitOutcome::Conflict { message });
+            }
             let metadata = match updated(before, location, commit) {
                 Ok(metadata) => metadata,
                 // Planned before somebody else's commit to another branch.
@@ -326,6 +356,7 @@ impl Catalog for MemoryCatalog {
             }
             Some(Fault::Unavailable) => return Err(away()),
             Some(Fault::AnswersLost) => self.lock().is_away = true,
+            Some(Fault::Expired(snapshot_id)) => self.let_go(snapshot_id)?,
             Some(Fault::AnswerLost) | None => {}
         }
         let mut files = Vec::new();
@@ -333,7 +364,10 @@ impl Catalog for MemoryCatalog {
         for file in files {
             self.publish(file).await?;
         }
-        Ok(if fault.is_some() { unknown() } else { outcome })
+        Ok(match fault {
+            None | Some(Fault::Expired(_)) => outcome,
+            Some(_) => unknown(),
+        })
     }
 
     async fn create_table(&self, table: NewTable) -> Result<LoadedTable, CatalogFault> {

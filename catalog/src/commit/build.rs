@@ -2,7 +2,7 @@
 
 use iceberg::TableUpdate;
 use iceberg::spec::{FormatVersion, MAIN_BRANCH, Snapshot, TableMetadata};
-use tidewater_table::{TableError, refs_of};
+use tidewater_table::{TableError, lost_source, refs_of};
 
 use super::files::Files;
 use super::retained::retained;
@@ -89,6 +89,7 @@ pub(super) fn apply(
                 check_time(&work.table, &snapshot, now_ms)?;
                 check(snapshot.manifest_list())?;
                 check_order(&work.table, current, last_sequence, &snapshot)?;
+                check_source(work, current, &snapshot)?;
                 last_sequence = last_sequence.max(snapshot.sequence_number());
                 TableUpdate::AddSnapshot { snapshot }
             }
@@ -172,6 +173,22 @@ fn check_names(work: &TableWork, current: &TableMetadata, next: &TableMetadata) 
         Some(name) => Err(CatalogError::CommitFailed {
             table: work.table.clone(),
             reason: format!("it removes the snapshot that {name} stands at"),
+        }),
+    }
+}
+
+/// Who takes the rows of a snapshot over takes its files over, which go when it expires: a lost race, which moves no branch.
+fn check_source(work: &TableWork, current: &TableMetadata, snapshot: &Snapshot) -> Result<()> {
+    let brings = |update: &TableUpdate, id: i64| match update {
+        TableUpdate::AddSnapshot { snapshot } => snapshot.snapshot_id() == id,
+        _ => false,
+    };
+    let lost = lost_source(current, snapshot);
+    match lost.filter(|source| !work.updates.iter().any(|update| brings(update, *source))) {
+        None => Ok(()),
+        Some(source) => Err(CatalogError::CommitFailed {
+            table: work.table.clone(),
+            reason: format!("it takes the rows of snapshot {source}, which is gone"),
         }),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use tidewater_core::{TableName, fail_point};
 use tidewater_table::iceberg::spec::Struct;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
@@ -119,7 +122,7 @@ impl Workshop<'_> {
                 ))
             }
             Overwrite::Partition(values) => {
-                let merge = without(insert, values);
+                let merge = without(insert, values, table)?;
                 let query = insert.query.to_string();
                 let asked = Box::pin(self.engine.pinned(self.options, &[&query], None)).await?;
                 let asks_itself = asked.moment.contains_key(&target.table);
@@ -325,20 +328,24 @@ pub(super) fn renamed(input: LogicalPlan, names: &[String], table: &TableName) -
 }
 
 /// The deletion of the rows that have these values.
-fn without(insert: &Insert, values: &[(String, SqlExpr)]) -> Merge {
-    let equal = values.iter().map(|(column, value)| SqlExpr::BinaryOp {
-        left: Box::new(SqlExpr::Identifier(Ident::with_quote('"', column))),
-        op: BinaryOperator::Eq,
-        right: Box::new(value.clone()),
+fn without(insert: &Insert, values: &[(String, SqlExpr)], table: &LoadedTable) -> Result<Merge> {
+    let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
+    let equal = values.iter().map(|(column, value)| {
+        Ok(SqlExpr::BinaryOp {
+            left: Box::new(SqlExpr::Identifier(Ident::with_quote('"', column))),
+            op: BinaryOperator::Eq,
+            right: Box::new(as_written(column, value, &columns)?),
+        })
     });
-    Merge {
+    let equal = equal.collect::<Result<Vec<_>>>()?;
+    Ok(Merge {
         verb: "INSERT",
         table: insert.table.clone(),
         target: None,
         alias: None,
         source: None,
         source_key: Vec::new(),
-        on: equal.reduce(|left, right| SqlExpr::BinaryOp {
+        on: equal.into_iter().reduce(|left, right| SqlExpr::BinaryOp {
             left: Box::new(left),
             op: BinaryOperator::And,
             right: Box::new(right),
@@ -348,5 +355,25 @@ fn without(insert: &Insert, values: &[(String, SqlExpr)]) -> Merge {
             condition: None,
             action: Action::Delete,
         }],
-    }
+    })
+}
+
+/// The value that its column gets. As it is given, `code = 7` holds for the text `07` as well, `0.1` is no number of four bytes, and no day
+/// is a moment after its midnight: other rows would go than those whose places the new ones take.
+fn as_written(column: &str, value: &SqlExpr, columns: &Schema) -> Result<SqlExpr> {
+    let of = columns.field_with_name(column).ok().map(Field::data_type);
+    let (Some(of), Some(text)) = (of, crate::sql::literal(value)) else {
+        return Ok(value.clone());
+    };
+    let text = format!("'{}'", text.replace('\'', "''"));
+    let written = match of {
+        DataType::Utf8 => text,
+        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Date32 => {
+            format!("arrow_cast({text}, '{of}')")
+        }
+        _ => return Ok(value.clone()),
+    };
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&written);
+    let parsed = parsed.and_then(|mut parser| parser.parse_expr());
+    parsed.map_err(|error| EngineError::statement(format!("the value of partition column {column:?}: {error}")))
 }

@@ -154,6 +154,10 @@ async fn snapshot(
     if let Some(lost) = missing(&change.removed, &removed) {
         return Err(conflict(lost));
     }
+    // Not every writer tells in its snapshot which files it leaves out: rows that are in others by now would stay there.
+    if let Some(lost) = not_live(store, &data, &change.touched).await? {
+        return Err(conflict(lost));
+    }
     // Deletes of a data file that goes, go with it; those of one that stays are replaced.
     let goes = |file: &Description| file.referenced_data_file().is_some_and(|path| change.needs(&path));
     let (deletes, removed_deletes) = match change.needs_nothing() {
@@ -204,6 +208,24 @@ pub(super) fn next_sequence(table: &TableMetadata) -> i64 {
 fn missing<'a>(wanted: &'a BTreeSet<String>, found: &[Arc<Entry>]) -> Option<&'a String> {
     let found: BTreeSet<&str> = found.iter().map(|entry| entry.file.file_path()).collect();
     wanted.iter().find(|path| !found.contains(path.as_str()))
+}
+
+/// One of these data files that no manifest lists as the table's.
+async fn not_live<'a>(
+    store: &FileStore,
+    manifests: &[ManifestFile],
+    wanted: &'a BTreeSet<String>,
+) -> Result<Option<&'a str>> {
+    let mut left: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+    for file in manifests {
+        if left.is_empty() {
+            break;
+        }
+        for entry in manifest::live(store, file).await? {
+            left.remove(entry.file.file_path());
+        }
+    }
+    Ok(left.pop_first())
 }
 
 /// Reads the manifests and writes anew those that hold a file to be removed; the others are carried over as they are.

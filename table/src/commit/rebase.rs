@@ -17,6 +17,7 @@ use super::sweep;
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest::{self, Holds, MetadataWriter};
+use crate::refs::{PUBLISHED_WAP_ID, SOURCE};
 
 /// Snapshots between the head that an append was planned on and the new one. A writer that is further behind plans again.
 const SNAPSHOTS_BEHIND_MAX: usize = 10_000;
@@ -26,6 +27,9 @@ const OWN_MANIFESTS_MAX: usize = 16;
 
 /// Largest manifest, and list, that is read for it.
 const READ_BYTES_MAX: u64 = 16 << 20;
+
+/// How the keys begin under which the sink of Kafka Connect says up to which offsets a table has its rows.
+const OFFSETS_OF_SINK: &str = "kafka.connect.offsets.";
 
 /// Totals of a summary, and the entries that add to them.
 const TOTALS: [(&str, &str, &str); 6] = [
@@ -165,6 +169,12 @@ fn went_on<'t>(table: &'t TableMetadata, lost: LostAppend<'_>) -> OrReason<Optio
     if table.snapshot_by_id(snapshot.snapshot_id()).is_some() {
         return Err("its snapshot is in the table".into());
     }
+    let mut said = snapshot.summary().additional_properties.keys();
+    if let Some(key) = said.find(|key| is_looked_for(key)) {
+        return Err(format!(
+            "its writer has to look whether what {key} says was done meanwhile"
+        ));
+    }
     let head = table.snapshot_for_ref(lost.branch);
     let mut at = head;
     for _ in 0..SNAPSHOTS_BEHIND_MAX {
@@ -182,6 +192,12 @@ fn went_on<'t>(table: &'t TableMetadata, lost: LostAppend<'_>) -> OrReason<Optio
         };
     }
     Err("the branch was set back or replaced".into())
+}
+
+/// Whether writers that say this in a summary look for it in the history before each attempt: it keeps rows from coming twice. Picked
+/// snapshots and published ones say whose rows they took.
+fn is_looked_for(key: &str) -> bool {
+    [SOURCE, PUBLISHED_WAP_ID].contains(&key) || key.starts_with(OFFSETS_OF_SINK)
 }
 
 async fn read_list(store: &FileStore, table: &TableMetadata, location: &str) -> Result<OrReason<Vec<ManifestFile>>> {

@@ -28,6 +28,9 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     {
         return Ok(Some(format!("branch {name} is gone")));
     }
+    if let Some(gone) = conditions.files_of.filter(|id| table.snapshot_by_id(*id).is_none()) {
+        return Ok(Some(format!("snapshot {gone}, whose files it takes, is gone")));
+    }
     let head = change.target.parent(table).map(|snapshot| snapshot.snapshot_id());
     if conditions.exact_head && head != conditions.read_at {
         return Ok(Some(format!("the head is {head:?}, not {:?}", conditions.read_at)));

@@ -1,8 +1,9 @@
 //! Columns of Parquet files that deletes are made of, found by field id.
 
 use arrow::array::{ArrayRef, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema as ArrowSchema};
+use arrow::util::display::FormatOptions;
 use bytes::Bytes;
 use iceberg::spec::{NestedFieldRef, Schema, TableMetadata, Type};
 use parquet::arrow::ProjectionMask;
@@ -11,6 +12,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::Names;
 use crate::error::{Result, TableError};
 use crate::schema::{field_id, initial_default, repeated, to_arrow};
+
+/// A value that does not fit is an error: as a null it would be equal to every other one.
+const STRICT: CastOptions<'static> = CastOptions {
+    safe: false,
+    format_options: FormatOptions::new(),
+};
 
 /// A column to be read, and as what.
 #[derive(Debug, Clone)]
@@ -105,9 +112,11 @@ pub(crate) fn filled(columns: Columns, wanted: &[Wanted], rows: usize) -> Result
 /// Columns that a table has or had, for an equality delete file.
 pub(super) fn of_equality(ids: &[i32], table: &TableMetadata, path: &str) -> Result<Schema> {
     let field = |id: &i32| {
-        let all = table.schemas_iter().map(AsRef::as_ref);
-        let mut schemas = std::iter::once(table.current_schema().as_ref()).chain(all);
-        let found: Option<&NestedFieldRef> = schemas.find_map(|schema| schema.as_struct().field_by_id(*id));
+        // A column that was dropped may have been widened before: what its last files hold does not fit into what it once was.
+        let all = table.schemas_iter();
+        let having = all.filter_map(|schema| Some((schema.schema_id(), schema.as_struct().field_by_id(*id)?)));
+        let newest = having.max_by_key(|(schema_id, _)| *schema_id).map(|(_, field)| field);
+        let found: Option<&NestedFieldRef> = table.current_schema().as_struct().field_by_id(*id).or(newest);
         match found {
             Some(field) if matches!(*field.field_type, Type::Primitive(_)) => Ok(field.clone()),
             _ => Err(TableError::Unsupported {
@@ -175,11 +184,67 @@ impl Places {
         let column = |(wanted, root): (&Wanted, &Option<usize>)| {
             let Some(root) = root else { return Ok(None) };
             let index = read.binary_search(root).unwrap_or_default();
-            let column = cast(batch.column(index), &wanted.data_type);
-            column
-                .map(Some)
-                .map_err(TableError::encode(format!("read column {} of {path}", wanted.name)))
+            let column = cast_with_options(batch.column(index), &wanted.data_type, &STRICT);
+            column.map(Some).map_err(|error| {
+                let name = &wanted.name;
+                TableError::damaged(format!("column {name} of {path} does not fit the table's: {error}"))
+            })
         };
         self.wanted.iter().zip(&self.roots).map(column).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::Int32Type;
+    use iceberg::spec::PrimitiveType;
+    use serde_json::json;
+
+    use super::*;
+
+    // Goal: a column that was dropped is compared as what it was last. Method: one that was widened before, deep in a table's schemas, which
+    // the format library keeps in another order each time.
+    #[test]
+    fn dropped_columns_are_as_wide_as_they_were_last() {
+        let schema = |id: i32| {
+            let mut fields = vec![json!({"id": 1, "name": "id", "required": false, "type": "long"})];
+            if id < 8 {
+                let of = if id < 7 { "int" } else { "long" };
+                fields.push(json!({"id": 2, "name": "k", "required": false, "type": of}));
+            }
+            json!({"type": "struct", "schema-id": id, "fields": fields})
+        };
+        let schemas: Vec<serde_json::Value> = (0..=8).map(schema).collect();
+        let document = json!({"format-version": 2, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
+            "location": "memory://lake/t", "last-sequence-number": 0, "last-updated-ms": 1_602_638_573_590_i64,
+            "last-column-id": 2, "current-schema-id": 8, "schemas": schemas, "default-spec-id": 0,
+            "partition-specs": [{"spec-id": 0, "fields": []}], "last-partition-id": 999,
+            "default-sort-order-id": 0, "sort-orders": [{"order-id": 0, "fields": []}]});
+        for _ in 0..20 {
+            let table: TableMetadata = serde_json::from_value(document.clone()).expect("metadata");
+            let columns = of_equality(&[2], &table, "d.parquet").expect("a column");
+            let field = columns.field_by_id(2).expect("the column");
+            assert_eq!(*field.field_type, Type::Primitive(PrimitiveType::Long));
+        }
+    }
+
+    // Goal: a value that does not fit is an error, and no null, which other such values would be equal to. Method: a number that fits a
+    // narrower column, and one that does not.
+    #[test]
+    fn values_fit_or_are_refused() {
+        let wanted = [Wanted::new(1, "k", DataType::Int32)];
+        let read = |value: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+            let batch = RecordBatch::try_from_iter([("k", column)]).expect("a batch");
+            Places::new(&batch.schema(), &wanted).take(&batch, "d.parquet")
+        };
+        let fits = read(7).expect("it fits");
+        let fits = fits[0].as_ref().expect("the column");
+        assert_eq!(fits.as_primitive::<Int32Type>().value(0), 7);
+        let refused = read(1 << 40);
+        assert!(matches!(refused, Err(TableError::Damaged { .. })), "{refused:?}");
     }
 }

@@ -326,3 +326,27 @@ async fn deltas_of_one_file_conflict() {
         assert_eq!(lake.summary().await["total-delete-files"], "0");
     }
 }
+
+// Goal: rows are deleted of files that are in the table, whatever its history tells of others. Method: a delta of a file that left before the
+// state from which it says it was computed.
+#[tokio::test]
+async fn deltas_are_of_files_that_are_there() {
+    for version in ["2", "3"] {
+        let lake = Lake::new(&[], &[("format-version", version)]).await;
+        lake.append(0..5).await;
+        let file = masked(&lake).await.remove(0).0;
+        lake.append(5..8).await;
+        let gone = Change::delete([file.path.clone()]);
+        lake.commit(&gone).await.expect("it is there");
+        let table = lake.table().await;
+        let head = table.metadata.current_snapshot_id().expect("a snapshot");
+        let deletes = [(file.clone(), RowMask::from_iter([1]))];
+        let added = write_deletes(&lake.store, &table.metadata, &deletes)
+            .await
+            .expect("files");
+        let delta = Change::row_delta(head, [file.path], added);
+        let refused = lake.commit(&delta).await.expect_err("the file is gone");
+        assert!(matches!(refused, TableError::Conflict { .. }), "{refused:?}");
+        assert_eq!(rows(&lake).await, [5, 6, 7]);
+    }
+}

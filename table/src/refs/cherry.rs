@@ -15,6 +15,7 @@ use crate::commit::{CommitOptions, commit_change};
 use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::manifest;
+use crate::scan::Scan;
 use tidewater_core::TableName;
 
 /// Summary key that names a staged snapshot.
@@ -56,6 +57,14 @@ pub fn staged_as(table: &TableMetadata, wap_id: &str) -> Vec<i64> {
     found.iter().map(|snapshot| snapshot.snapshot_id()).collect()
 }
 
+/// The snapshot whose rows a new one takes, if the table has it no more: an expiry that was faster removed its files perhaps. Nothing
+/// else of the table tells it, as an expiry moves no branch.
+pub fn lost_source(table: &TableMetadata, made: &Snapshot) -> Option<i64> {
+    let source = made.summary().additional_properties.get(SOURCE)?;
+    let source = source.parse::<i64>().ok()?;
+    table.snapshot_by_id(source).is_none().then_some(source)
+}
+
 /// A snapshot whose rows are in main.
 #[derive(Debug, Clone)]
 pub struct Picked {
@@ -93,11 +102,13 @@ pub async fn cherry_pick(
         require_new(metadata, picked)?;
         let columns = fits::to_prove(metadata, picked)?;
         let added = added_files(store, metadata, picked).await?;
+        require_absent(store, metadata, picked, &added).await?;
         fits::require_values(snapshot_id, &columns, added.iter().map(|added| &added.file))?;
         let mut change = Change::append(added)
             .read_at(head)
             .exact_head()
             .exact_schema(metadata.current_schema_id())
+            .files_of(snapshot_id)
             .of_table(metadata.uuid())
             .property(SOURCE, snapshot_id.to_string());
         if let Some(id) = wap_id(picked) {
@@ -188,6 +199,21 @@ fn require_new(table: &TableMetadata, picked: &Snapshot) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses rows that are in main although no summary there names their snapshot: another one was picked that had taken them, or too much
+/// of main's history is gone.
+async fn require_absent(store: &FileStore, table: &TableMetadata, picked: &Snapshot, added: &[Added]) -> Result<()> {
+    let live = Scan::new(store, table).with_deletes().plan().await?;
+    let brought: BTreeSet<&str> = added.iter().map(|added| added.file.file_path()).collect();
+    match live.iter().find(|file| brought.contains(file.path.as_str())) {
+        None => Ok(()),
+        Some(file) => Err(refused(
+            format!("picking snapshot {}", picked.snapshot_id()),
+            format!("its file {} is in main already", file.path),
+            "nothing is left to be done",
+        )),
+    }
 }
 
 /// Files that a snapshot brought, as if they were new: row ids are given anew.

@@ -208,6 +208,46 @@ async fn snapshots_are_picked() {
     }
 }
 
+// Goal: rows come to main once, by whichever snapshot that has them. Method: one of a branch is picked, and what that made is picked after
+// main was set back and went on; then each of them again.
+#[tokio::test]
+async fn rows_are_picked_once() {
+    for version in ["2", "3"] {
+        let lake = Lake::new(&[], &[("format-version", version)]).await;
+        let begun = lake.append([1]).await.snapshot_id;
+        let apart = append_to(&lake, "audit", &[2]).await;
+        lake.append([3]).await;
+        let pick = |id| cherry_pick(&lake.catalog, &lake.store, &lake.name, id);
+        let picked = pick(apart).await.unwrap().snapshot_id;
+        rollback_to_snapshot(&lake.catalog, &lake.store, &lake.name, begun)
+            .await
+            .unwrap();
+        lake.append([4]).await;
+        pick(picked).await.unwrap();
+        assert_eq!(lake.rows().await, [1, 2, 4]);
+        for again in [picked, apart] {
+            let refused = pick(again).await;
+            assert!(matches!(refused, Err(TableError::Reference { .. })), "{refused:?}");
+        }
+        assert_eq!(lake.rows().await, [1, 2, 4]);
+    }
+}
+
+// Goal: no rows are picked of a snapshot whose files an expiry may have removed. Method: a staged snapshot that leaves the table between the
+// look at it and the commit.
+#[tokio::test]
+async fn what_expires_meanwhile_is_not_picked() {
+    let lake = Lake::new(&[], &[("write.wap.enabled", "true")]).await;
+    lake.append([1]).await;
+    let staged = Change::append(lake.files(&[2], 0).await).staged("night-1");
+    let staged = lake.commit(&staged).await.unwrap().snapshot_id;
+    lake.append([3]).await;
+    lake.catalog.inject([Fault::Expired(staged)]);
+    let lost = cherry_pick(&lake.catalog, &lake.store, &lake.name, staged).await;
+    assert!(matches!(lost, Err(TableError::SnapshotNotFound { .. })), "{lost:?}");
+    assert_eq!(lake.rows().await, [1, 3]);
+}
+
 // Goal: a staged snapshot is seen by nobody until it is published, once. Method: rows before and after, and a second publication.
 #[tokio::test]
 async fn staged_snapshots_are_published() {

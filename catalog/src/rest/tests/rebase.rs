@@ -175,6 +175,13 @@ async fn other_lost_commits_are_refused() {
     elsewhere["updates"][0]["snapshot"]["manifest-list"] = json!("memory:///secret/snap-1.avro");
     let mut gone = body(&plain);
     gone["updates"][0]["snapshot"]["manifest-list"] = json!(format!("{}/metadata/snap-gone.avro", lake.location));
+    // What was picked or published, and what a log is read to, is looked for by its writer before it is sent again.
+    let there = table.metadata.current_snapshot_id().expect("a head").to_string();
+    let saying = |key: &str| {
+        let mut body = body(&plain);
+        body["updates"][0]["snapshot"]["summary"][key] = json!(there);
+        body
+    };
     let mut orphan = body(&plain);
     orphan["updates"][0]["snapshot"]["parent-snapshot-id"] = json!(77);
     let files = lake.files.list("memory:///lake").await.expect("a list").len();
@@ -195,6 +202,9 @@ async fn other_lost_commits_are_refused() {
         ("a list elsewhere", elsewhere),
         ("a list that is gone", gone),
         ("another parent", orphan),
+        ("rows of another snapshot", saying("source-snapshot-id")),
+        ("rows of a staged one", saying("published-wap-id")),
+        ("rows of a log", saying("kafka.connect.offsets.control.sink")),
     ] {
         let refused = lake.kit.post(TABLE, body).await;
         assert_eq!(

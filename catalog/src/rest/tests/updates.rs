@@ -237,6 +237,30 @@ async fn tags_do_not_go_unsaid() {
     assert_eq!(kit.update(unaware).await.status, 200);
 }
 
+// Goal: no rows are taken of a snapshot that is gone, whose files may be gone as well. Method: a snapshot that says it took those of one that
+// is not there, and of one that is.
+#[tokio::test]
+async fn rows_are_taken_of_what_is_there() {
+    let kit = rich().await;
+    let taking = |source: &str| {
+        let mut updates = append(3, Some(2), 3);
+        let snapshot = &mut updates[0]["snapshot"];
+        snapshot["first-row-id"] = json!(20);
+        snapshot["added-rows"] = json!(5);
+        snapshot["summary"]["source-snapshot-id"] = json!(source);
+        updates
+    };
+    let refused = kit.update(taking("77")).await;
+    assert_eq!(
+        (refused.status, refused.kind()),
+        (409, "CommitFailedException"),
+        "{}",
+        refused.body
+    );
+    let taken = kit.update(taking("1")).await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+}
+
 // Goal: an upgrade of the format goes up and not down, and what an older format has no place for is refused, not lost. Method: both on format 2.
 #[tokio::test]
 async fn formats_go_up() {

@@ -65,6 +65,32 @@ async fn rows_are_inserted() {
     assert_eq!(lake.lines("SELECT count(*) FROM s.t").await, ["4"]);
 }
 
+// Goal: of the rows that make way for a partition, all have the value that the new ones get, and no others have it. Method: a number for a
+// text column that has other texts of the same number, one with a point for a column of four bytes, and a moment for a day.
+#[tokio::test]
+async fn what_is_overwritten_has_the_value_that_is_written() {
+    let lake = lake().await;
+    done(
+        &lake,
+        "CREATE TABLE s.t (id int, code string, x real) PARTITIONED BY (code)",
+    )
+    .await;
+    let insert = "INSERT INTO s.t VALUES (1, '7', 0.1), (2, '07', 0.1), (3, 'x', 0.5), (4, '7', 0.5)";
+    assert_eq!(rows(&lake, insert).await, 4);
+    let by_text = "INSERT OVERWRITE s.t PARTITION (code = 7) (id, x) VALUES (5, 0.1)";
+    assert_eq!(rows(&lake, by_text).await, 1);
+    assert_eq!(lake.lines("SELECT id, code FROM s.t").await, ["2,07", "3,x", "5,7"]);
+    let by_number = "INSERT OVERWRITE s.t PARTITION (x = 0.1) (id, code) VALUES (6, 'y')";
+    assert_eq!(rows(&lake, by_number).await, 1);
+    assert_eq!(lake.lines("SELECT id, code FROM s.t").await, ["3,x", "6,y"]);
+    done(&lake, "CREATE TABLE s.d (id int, day date) PARTITIONED BY (day)").await;
+    let insert = "INSERT INTO s.d VALUES (1, DATE '2026-01-31'), (2, DATE '2026-02-01')";
+    assert_eq!(rows(&lake, insert).await, 2);
+    let by_moment = "INSERT OVERWRITE s.d PARTITION (day = TIMESTAMP '2026-01-31 10:00:00') VALUES (3)";
+    assert_eq!(rows(&lake, by_moment).await, 1);
+    assert_eq!(lake.lines("SELECT * FROM s.d").await, ["2,2026-02-01", "3,2026-01-31"]);
+}
+
 // Goal: a key that is there already is changed or left, one that is not is added. Method: both forms, keys by name and from the table.
 #[tokio::test]
 async fn conflicts_are_told_apart() {
