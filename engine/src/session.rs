@@ -19,7 +19,7 @@
 //!   `listed_twice.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`,
 //!   `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
-//!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `plan_check.rs`.
+//!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `limits_above.rs`, `plan_check.rs`.
 //!
 //! Several of them go by `tokens.rs` (a text by its tokens), `around.rs` (queries within a statement), `beside.rs` (values of one type) and
 //! `called.rs` (names of what was changed).
@@ -62,6 +62,7 @@ mod instants;
 mod join_order;
 mod joined;
 mod kept_here;
+mod limits_above;
 mod list_sets;
 mod listed;
 mod listed_twice;

@@ -365,6 +365,8 @@ fn cluster_config(asked: SessionConfig) -> SessionConfig {
         .with_ballista_grpc_client_max_message_size(GRPC_MESSAGE_BYTES_MAX);
     // Wrong where there are NaN; the rule that mends it in a process (the engine's `exact_top`) is not among a cluster's.
     config.options_mut().optimizer.enable_topk_aggregation = false;
+    // As in the engine's sessions.
+    config.options_mut().optimizer.enable_window_limits = false;
     config
 }
 

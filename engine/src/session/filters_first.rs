@@ -24,10 +24,13 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, replace_children_if_necessary,
 };
 
+use super::limits_above::{LimitsAbove, REQUIREMENTS};
+
 /// The rule that pushes projections.
 pub(super) const PROJECTIONS: &str = "ProjectionPushdown";
 
-/// These rules, of which the one that pushes projections lets nothing be computed below filters: for the session of a cluster.
+/// These rules, of which the one that pushes projections lets nothing be computed below filters, and the one that sees to orders hands no
+/// limit down into groups and windows: for the session of a cluster.
 pub fn physical_rules(
     rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>],
 ) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
@@ -35,6 +38,7 @@ pub fn physical_rules(
     rules
         .map(|rule| match rule.name() {
             PROJECTIONS => Arc::new(FiltersFirst(rule)) as _,
+            REQUIREMENTS => Arc::new(LimitsAbove(rule)) as _,
             _ => rule,
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Conditions that keep others from failing: `n <> 0 AND 10 / n > 2`. DataFusion 55.2 looks at the second also where the first one is
 //! false, unless few rows pass, and makes such conditions of a `CASE` with truths; a division by zero, or a text that is no number, would
-//! end a statement that is right.
+//! end a statement that is right. So would one in `sum(10 / n) FILTER (WHERE n <> 0)`, of which it computes the argument for all rows.
 
 use std::collections::BTreeSet;
 
@@ -83,8 +83,38 @@ pub(super) fn guard(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
             let case = Expr::Case(Case::new(expr, when_then_expr, else_expr));
             Ok(Transformed::new_transformed(case, changed))
         }
+        Expr::AggregateFunction(mut aggregate) => {
+            let params = &mut aggregate.params;
+            let changed = of_filtered(&mut params.args, params.filter.as_deref(), schema)?;
+            Ok(Transformed::new_transformed(
+                Expr::AggregateFunction(aggregate),
+                changed,
+            ))
+        }
+        Expr::WindowFunction(mut window) => {
+            let params = &mut window.params;
+            let changed = of_filtered(&mut params.args, params.filter.as_deref(), schema)?;
+            Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
+        }
         expr => Ok(Transformed::no(expr)),
     }
+}
+
+/// Lets the arguments of an aggregate that could fail be computed of the rows that its filter lets pass.
+fn of_filtered(arguments: &mut [Expr], filter: Option<&Expr>, schema: &DFSchema) -> Result<bool> {
+    let Some(filter) = filter.filter(|filter| !has_query(filter) && !filter.is_volatile()) else {
+        return Ok(false);
+    };
+    let mut changed = false;
+    for argument in arguments {
+        if could_fail(argument, schema) && !has_query(argument) {
+            let branch = (Box::new(filter.clone()), Box::new(argument.clone()));
+            let case = Expr::Case(Case::new(None, vec![branch], None));
+            *argument = guard(case, schema)?.data;
+            changed = true;
+        }
+    }
+    Ok(changed)
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
@@ -242,6 +272,18 @@ mod tests {
         let large = "CASE WHEN n < 7 THEN n + 9223372036854775801 > 0 ELSE false END";
         let sql = format!("SELECT id {rows} WHERE {large}");
         assert_eq!(lake.lines(&sql).await, ["1", "2", "3", "5"]);
+        for (aggregate, wanted) in [
+            ("sum(20 / n) FILTER (WHERE n <> 0)", "14"),
+            ("count(DISTINCT 20 / n) FILTER (WHERE n <> 0)", "4"),
+            ("bool_or(20 / n > 4) FILTER (WHERE n <> 0)", "true"),
+            ("max(CAST(t AS int)) FILTER (WHERE t <> 'x')", "7"),
+        ] {
+            let sql = format!("SELECT {aggregate} {rows} GROUP BY id > 0");
+            assert_eq!(lake.lines(&sql).await, [wanted], "{aggregate}");
+        }
+        let window = format!("SELECT id, sum(20 / n) FILTER (WHERE n <> 0) OVER (ORDER BY id) AS s {rows}");
+        let sql = format!("SELECT s FROM ({window}) AS w WHERE id > 4");
+        assert_eq!(lake.lines(&sql).await, ["12", "14"]);
         let values = format!("SELECT n <> 0 AND 20 / n > 4 {rows}");
         assert_eq!(
             lake.lines(&values).await,

@@ -23,6 +23,7 @@ use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 
 use super::exact_top::{ExactTop, LIMITS};
 use super::filters_first::{FiltersFirst, PROJECTIONS};
+use super::limits_above::{LimitsAbove, REQUIREMENTS};
 use super::none_waits::NoneWaits;
 use super::outer_sides::{OuterSides, PartsAlone, SIDES};
 use super::plan_check::{CHECK, PlanCheck};
@@ -35,13 +36,15 @@ const LATE_FILTERS: &str = "FilterPushdown(Post)";
 
 /// DataFusion's rules, with those that push filters kept within the parts of a plan in which no node has two columns of one name, and
 /// the one that pushes projections left out where it fails, and filters kept below what is computed of their rows, first groups exact,
-/// what is constant told only where it is, no join that waits for what may not come, and a last check that tells nobody the plan.
+/// what is constant told only where it is, limits kept above groups and windows, no join that waits for what may not come, and a last check
+/// that tells nobody the plan.
 pub(super) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     rules
         .map(|rule| match rule.name() {
             LATE_FILTERS => Arc::new(PartsAlone(Arc::new(NoneWaits(Arc::new(WithinNames(rule)))))) as _,
             SIDES => Arc::new(OuterSides(rule)) as _,
+            REQUIREMENTS => Arc::new(LimitsAbove(rule)) as _,
             name if name.starts_with(FILTERS) => Arc::new(WithinNames(rule)) as _,
             PROJECTIONS => Arc::new(FiltersFirst(Arc::new(Optional(rule)))) as _,
             LIMITS => Arc::new(ExactTop(rule)) as _,

@@ -102,6 +102,9 @@ impl Engine {
         // Fields of structs that it takes out of joins' conditions are looked for where they are no more, or by the place of another
         // column (DataFusion 55.2).
         settings.optimizer.enable_leaf_expression_pushdown = false;
+        // It counts the later rows that the frames of one window look at, and not those that the frames of a window below do
+        // (DataFusion 55.2).
+        settings.optimizer.enable_window_limits = false;
         // Scans are cut where they are made, between row groups. DataFusion would cut anew, by bytes: a group of which the first bytes
         // are in one partition is read there as a whole, and a cluster's partitions do not help each other.
         settings.optimizer.repartition_file_scans = false;

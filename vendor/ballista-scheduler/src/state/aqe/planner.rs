@@ -190,7 +190,7 @@ impl AdaptivePlanner {
             job_id,
             Self::default_optimizers(
                 plan_id_generator,
-                Self::own_projections(&ctx.state()),
+                Self::own_instead(&ctx.state()),
             ),
         )
     }
@@ -549,7 +549,7 @@ impl AdaptivePlanner {
     /// A vector of default physical optimizer rules.
     fn default_optimizers(
         plan_id_generator: Arc<AtomicUsize>,
-        own_projections: Option<PhysicalOptimizerRuleRef>,
+        own_instead: Vec<PhysicalOptimizerRuleRef>,
     ) -> Vec<PhysicalOptimizerRuleRef> {
         let mut physical_optimizers: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
             vec![];
@@ -572,7 +572,7 @@ impl AdaptivePlanner {
         //     datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules,
         // );
         //
-        physical_optimizers.extend(Self::datafusion_optimizers(own_projections));
+        physical_optimizers.extend(Self::datafusion_optimizers(own_instead));
 
         // Rewrite bounded RANGE-frame windows into a range-shuffle so BWAG's
         // single-partition constraint is not a serial bottleneck. Runs AFTER
@@ -608,7 +608,7 @@ impl AdaptivePlanner {
     // as there are issues with some of them
     // TODO: replace this once we update to datafusion 55
     fn datafusion_optimizers(
-        own_projections: Option<PhysicalOptimizerRuleRef>,
+        own_instead: Vec<PhysicalOptimizerRuleRef>,
     ) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new()
             .rules
@@ -630,8 +630,10 @@ impl AdaptivePlanner {
                     vec![Arc::new(demote) as PhysicalOptimizerRuleRef]
                 }
                 // tidewater: a session may have mended it.
-                "ProjectionPushdown" => vec![own_projections.clone().unwrap_or(r)],
-                _ => vec![r],
+                name => {
+                    let own = own_instead.iter().find(|own| own.name() == name);
+                    vec![own.cloned().unwrap_or(r)]
+                }
             })
             .collect()
     }
@@ -668,13 +670,17 @@ impl AdaptivePlanner {
             .collect()
     }
 
-    /// tidewater: what a session has in the place of DataFusion's rule that pushes projections.
-    fn own_projections(state: &SessionState) -> Option<PhysicalOptimizerRuleRef> {
+    /// tidewater: what a session has in the place of DataFusion's rules that push projections and
+    /// see to orders.
+    fn own_instead(state: &SessionState) -> Vec<PhysicalOptimizerRuleRef> {
         state
             .physical_optimizers()
             .iter()
-            .find(|rule| rule.name() == "ProjectionPushdown")
+            .filter(|rule| {
+                ["ProjectionPushdown", "EnsureRequirements"].contains(&rule.name())
+            })
             .cloned()
+            .collect()
     }
 
     /// Creates a session state with the given configuration and optimizer rules.
