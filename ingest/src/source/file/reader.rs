@@ -39,8 +39,9 @@ impl Reader {
     /// Looks at everything that is new since the last time.
     pub(super) fn discover(&mut self, asked_at: Duration) -> Result<Vec<Discovered>> {
         self.refresh()?;
-        for segment in self.segments.values_mut() {
-            segment.scan()?;
+        let last = self.segments.keys().next_back().cloned();
+        for (name, segment) in &mut self.segments {
+            segment.scan(Some(name) != last.as_ref())?;
         }
         let mut known: BTreeMap<Partition, (i64, i64)> = BTreeMap::new();
         for (partition, (low, high)) in self.segments.values().flat_map(Segment::partitions) {

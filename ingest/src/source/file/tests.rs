@@ -141,6 +141,30 @@ async fn broken_lines_are_told() {
     assert_eq!(poll.records.iter().filter(|record| record.fault.is_some()).count(), 1);
 }
 
+// Goal: what a segment ends with is known though its end is missing, once another one follows. Method: a whole record, and a torn one.
+#[tokio::test]
+async fn tails_without_end_are_known() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| folder.path().join(name);
+    append(&path("1.jsonl"), &format!("{}\n{}", line("a", 0), line("a", 1)));
+    append(&path("2.jsonl"), &line("a", 2)[..30]);
+    append(&path("3.jsonl"), &format!("{}\n", line("a", 2)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    let found = source.partitions().await.expect("readable segments");
+    let bounds: Vec<_> = found
+        .iter()
+        .map(|found| (found.partition.clone(), found.low, found.high))
+        .collect();
+    let torn = partition("file:2.jsonl");
+    assert_eq!(bounds, [(partition("a"), 0, 3), (torn.clone(), 0, 1)]);
+    source
+        .assign(&[(partition("a"), 0), (torn, 0)])
+        .await
+        .expect("assigned");
+    let all = [("a", 0), ("a", 1), ("file:2.jsonl", 0), ("a", 2)];
+    assert_eq!(offsets(&mut source).await, expected(&all));
+}
+
 // Goal: payloads come out as they went in. Method: a line of each spelling.
 #[test]
 fn lines_are_read() {
