@@ -312,6 +312,10 @@ impl Group {
         value: Value<'_>,
         notes: &mut Notes,
     ) -> Result<(), RecordFault> {
+        if step.targets.is_empty() && step.wire == Wire::Any {
+            // Not where the first value since the start would go: the same value is in the same column after a restart.
+            step.targets.extend(self.own(&step.name));
+        }
         for (rank, target) in step.targets.iter().enumerate() {
             match self.push(place, *target, &step.wire, value) {
                 Some(Cell::OtherType) => {}
@@ -332,6 +336,13 @@ impl Group {
         }
         notes.split |= step.targets.len() > 1;
         settle(outcome, step, value, notes)
+    }
+
+    /// The column of just this name, unless others made it of a type that ingest never writes.
+    fn own(&self, name: &str) -> Option<usize> {
+        let at = *self.by_name.get(&name.to_lowercase())?;
+        let member = self.members.get(at)?;
+        (member.name == name && member.kind.is_some()).then_some(at)
     }
 
     /// None if the row has a value already.
