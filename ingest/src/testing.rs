@@ -52,6 +52,8 @@ pub(crate) enum Fault {
     None,
     /// It is applied, and the answer is lost.
     AnswerLost,
+    /// It is applied, and the answer cannot be read.
+    AnswerBroken,
     /// It is not applied, and no answer comes.
     RequestLost,
     /// The log is away.
@@ -328,13 +330,16 @@ impl OffsetLog for ModelLog {
                     lease.epoch += 1;
                 }
             }
-            Fault::AnswerLost | Fault::TablesReplaced | Fault::None => {}
+            Fault::AnswerLost | Fault::AnswerBroken | Fault::TablesReplaced | Fault::None => {}
         }
         let outcome = Self::apply(&mut state, commit);
-        if fault == Fault::AnswerLost {
-            Err(timeout())
-        } else {
-            Ok(outcome)
+        match fault {
+            Fault::AnswerLost => Err(timeout()),
+            Fault::AnswerBroken => Err(CatalogFault::Internal {
+                message: "planted fault".into(),
+                source: None,
+            }),
+            _ => Ok(outcome),
         }
     }
 
