@@ -273,6 +273,51 @@ fn left_out_maps_and_arrays() {
     }
 }
 
+fn unavailable(batch: &RecordBatch, row: usize) -> Vec<String> {
+    let listed = batch["_unavailable"].as_list::<i32>().value(row);
+    listed.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+}
+
+// Goal: what was left out is listed for each column that took values of its field in, and for no other one. Method: a field that got a column
+// beside its own, before a restart and after it, and one whose type changed in its schema.
+#[test]
+fn left_out_values_are_in_no_column() {
+    let of = |list: &str| format!(r#"{{"id":1,"l":{list},"l__own":"x","z":2}}"#);
+    let left_out = of(&format!(r#"["{UNAVAILABLE_DEFAULT}"]"#));
+    let values = [of("[]"), of("[1]"), left_out.clone(), left_out.clone()];
+    let records: Vec<_> = values
+        .iter()
+        .zip(0..)
+        .map(|(value, at)| record("t", at, Some("1"), Some(value)))
+        .collect();
+    let batch = rows(&records);
+    for row in [2, 3] {
+        assert_eq!(unavailable(&batch, row), ["l", "l__list_long"]);
+    }
+    let mut buffer = TopicBuffer::new("t".into(), DecodeOptions::default().into(), &batch.schema());
+    let pushed = buffer.push(&record("t", 4, Some("1"), Some(&left_out)), NOW_MS);
+    assert_eq!(pushed, Ok(Pushed::Row));
+    let batch = buffer.take().expect("sound columns").expect("a row");
+    assert_eq!(unavailable(&batch, 0), ["l", "l__list_long"]);
+
+    let typed = |kind: &str, value: &str| {
+        format!(
+            r#"{{"schema":{{"type":"struct","fields":[{{"type":"{kind}","optional":true,"field":"doc"}}]}},"payload":{{"doc":"{value}"}}}}"#
+        )
+    };
+    let values = [
+        typed("bytes", "AQ=="),
+        typed("string", "a"),
+        typed("string", UNAVAILABLE_DEFAULT),
+    ];
+    let records: Vec<_> = values
+        .iter()
+        .zip(0..)
+        .map(|(value, at)| record("t", at, Some("1"), Some(value)))
+        .collect();
+    assert_eq!(unavailable(&rows(&records), 2), ["doc", "doc__string"]);
+}
+
 // Goal: columns of records without schema find their type and keep it. Method: values that change their mind.
 #[test]
 fn inferred_types() {
