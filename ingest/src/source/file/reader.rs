@@ -20,7 +20,7 @@ pub(super) struct Reader {
     directory: PathBuf,
     segments: BTreeMap<String, Segment>,
     assigned: BTreeMap<Partition, i64>,
-    /// Partitions of which records were passed over because they were not assigned.
+    /// Partitions that are not assigned, and of which records may lie behind the place of reading.
     passed: BTreeSet<Partition>,
     /// The segment being read, and how far.
     current: Option<(String, u64)>,
@@ -77,15 +77,20 @@ impl Reader {
                 Some(known) => known != position,
                 None => self.passed.contains(partition),
             });
+        // What leaves may come back at an earlier position: others did not commit all that was read here.
+        let left = self.assigned.keys().filter(|left| !positions.contains_key(*left));
+        self.passed.extend(left.cloned());
         self.assigned = positions;
         if moved {
             self.rewind();
         }
     }
 
-    /// Back to the first segment with something to read.
+    /// To the first segment with something to read. Whatever is not assigned may have records before it.
     fn rewind(&mut self) {
-        self.passed.clear();
+        let known = self.segments.values().flat_map(Segment::partitions);
+        let unassigned = known.filter(|(partition, _)| !self.assigned.contains_key(partition));
+        self.passed = unassigned.map(|(partition, _)| partition).collect();
         let wanted = |segment: &&Segment| {
             segment
                 .partitions()

@@ -112,6 +112,30 @@ async fn positions_may_move() {
     assert_eq!(offsets(&mut source).await, expected(&[("a", 1)]));
 }
 
+// Goal: a partition that was another's for a while is read from where it is given back, wherever reading is by then. Method: one that leaves
+// and comes back at an earlier position; one whose records are all in a segment that a rewind for another one leaves behind.
+#[tokio::test]
+async fn partitions_come_back() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let lines = [line("a", 0), line("a", 1), line("b", 0)].join("\n");
+    append(&folder.path().join("1.jsonl"), &format!("{lines}\n"));
+    append(&folder.path().join("2.jsonl"), &format!("{}\n", line("b", 1)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    source.partitions().await.expect("readable segments");
+    for (positions, read) in [
+        (vec![("a", 0)], vec![("a", 0), ("a", 1)]),
+        (vec![], vec![]),
+        (vec![("a", 1)], vec![("a", 1)]),
+        (vec![("b", 0)], vec![("b", 0), ("b", 1)]),
+        (vec![("b", 1)], vec![("b", 1)]),
+        (vec![("a", 0), ("b", 2)], vec![("a", 0), ("a", 1)]),
+    ] {
+        let positions: Vec<_> = positions.iter().map(|(topic, at)| (partition(topic), *at)).collect();
+        source.assign(&positions).await.expect("assigned");
+        assert_eq!(offsets(&mut source).await, expected(&read), "{positions:?}");
+    }
+}
+
 // Goal: a broken line is a record with a fault in a partition of its own, once, and the rest goes on. Method: broken lines.
 #[tokio::test]
 async fn broken_lines_are_told() {
