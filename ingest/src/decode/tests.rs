@@ -497,6 +497,25 @@ fn bad_records_have_codes() {
     );
 }
 
+// Goal: a record that is kept as it came counts in memory with its schema. Method: the same records, kept and not.
+#[test]
+fn kept_records_count() {
+    let value = typed(10, 2, "BOI=");
+    let [without, with] = [KeepRaw::Never, KeepRaw::Always].map(|keep_raw| {
+        let options = DecodeOptions {
+            keep_raw,
+            ..DecodeOptions::default()
+        };
+        let mut buffer = buffer("t", options);
+        for offset in 0..2 {
+            let pushed = buffer.push(&record("t", offset, Some("1"), Some(&value)), NOW_MS);
+            assert_eq!(pushed, Ok(Pushed::Row));
+        }
+        buffer.size_bytes()
+    });
+    assert_eq!(with - without, 2 * value.len());
+}
+
 // Goal: a key that is no object is kept, a tombstone keeps its key. Method: keys of several kinds.
 #[test]
 fn keys_of_any_kind() {
