@@ -81,6 +81,8 @@ struct State {
     owners: Vec<String>,
     faults: VecDeque<Fault>,
     calls: usize,
+    /// How often leases were asked for.
+    asked: usize,
     grants_bind: bool,
 }
 
@@ -122,6 +124,11 @@ impl ModelLog {
 
     pub(crate) fn calls(&self) -> usize {
         self.lock().calls
+    }
+
+    /// How often leases were asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     pub(crate) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
@@ -268,6 +275,7 @@ fn first(updates: &[TableUpdate]) -> tidewater_table::iceberg::Result<TableMetad
 impl OffsetLog for ModelLog {
     async fn acquire(&self, request: &LeaseRequest) -> Result<LeaseResponse, CatalogFault> {
         let mut state = self.lock();
+        state.asked += 1;
         for released in &request.release {
             if let Some(lease) = state.leases.get_mut(released) {
                 lease.owner.clear();

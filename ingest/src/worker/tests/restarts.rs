@@ -29,6 +29,25 @@ fn a_commit_ends_with_its_worker() {
     process.stop();
 }
 
+// Goal: leases are kept while a full batch waits for one that is on its way. Method: batches of a record each, a catalog that takes no commit for a
+// while, and how often it is asked for leases meanwhile.
+#[test]
+fn leases_are_kept_while_a_batch_waits() {
+    let mut world = World::new();
+    world.options.commit_bytes = 1;
+    world.options.lease_ttl_ms = 3 * world.options.discovery_interval_ms;
+    world.log.inject(std::iter::repeat_n(Fault::Unavailable, 7));
+    world.append("a.public.users", 5, 100);
+    let process = world.start();
+    wait_for(&process, || world.log.calls() >= 2);
+    let before = world.log.asked();
+    wait_for(&process, || world.log.calls() >= 6);
+    assert!(world.log.asked() > before + 2);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    process.stop();
+}
+
 // Goal: what was committed keeps its files where the answer cannot be read, and is read no second time. Method: such an answer to a batch, and
 // another batch after it.
 #[test]
