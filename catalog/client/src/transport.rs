@@ -199,7 +199,7 @@ impl Transport {
     /// Sends a call until it is answered or the deadline is over.
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply> {
         let until = self.clock.monotonic() + self.deadline + call.wait;
-        let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
+        let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None::<String>);
         // The node that answered last may be none of those that were given.
         let (mut silent, silent_max) = (0, self.endpoints.len() + 1);
         let mut broken = 0;
