@@ -478,8 +478,9 @@ fn refused(call: &Call, status: StatusCode, body: &[u8]) -> Attempt {
 /// Whether a refusal may come from before the catalog looked what it knows of the call: where a token has expired meanwhile, or a node of
 /// another version does not understand it. Then it does not tell that an attempt before it, whose answer was lost, was not applied.
 fn tells_nothing(refusal: &ClientError) -> bool {
+    let of_the_path = |kind: &str| matches!(kind, "" | "NoSuchEndpointException" | "NoSuchWarehouseException");
     match refusal {
-        ClientError::Refused { status, kind, .. } => kind.is_empty() || !matches!(status, 404 | 409),
+        ClientError::Refused { status, kind, .. } => of_the_path(kind) || !matches!(status, 404 | 409),
         _ => false,
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, pending};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tidewater_catalog::memory::MemoryConsensus;
 use tidewater_catalog_client::{CatalogClient, ClientOptions, Nearby, NoAnswer};
 use tidewater_core::{Coded, Retry, Tasks};
-use tidewater_table::{Catalog, FileStore};
+use tidewater_table::{Catalog, CommitOutcome, FileStore};
 
-use super::{bronze, every_call, name, new_table, server};
+use super::{bronze, every_call, name, new_table, server, set};
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -140,4 +140,42 @@ async fn a_refusal_after_a_lost_answer_tells_nothing() {
     assert_eq!(fault.retry(), Retry::Unknown, "{fault}");
     let made = client(node).load_table(&name("bronze.users")).await;
     assert!(made.expect("an answer").is_some());
+}
+
+/// A node whose answers to changes cannot be read.
+#[derive(Debug)]
+struct Garbling(Arc<dyn Nearby>);
+
+impl Nearby for Garbling {
+    fn answer(&self, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, NoAnswer>> {
+        let changes = *request.method() == Method::POST;
+        let answer = self.0.answer(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(match changes {
+                true => answer.map(|_| Bytes::from_static(b"{")),
+                false => answer,
+            })
+        })
+    }
+}
+
+// Goal: an answer to a commit that cannot be read does not pass for a failure, after which its files are deleted. Method: a server that commits, and
+// whose answer is cut off.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_tells_nothing() {
+    let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
+    let node = server(&consensus, FileStore::system(), &tasks).nearby();
+    let whole = client(Arc::clone(&node));
+    bronze(&whole).await;
+    whole.create_table(new_table("bronze.users")).await.expect("made");
+    let garbling = client(Arc::new(Garbling(node)));
+    let outcome = garbling
+        .commit(vec![set("bronze.users", "a")])
+        .await
+        .expect("an outcome");
+    assert!(matches!(outcome, CommitOutcome::Unknown { .. }), "{outcome:?}");
+    let table = whole.load_table(&name("bronze.users")).await.expect("an answer");
+    let table = table.expect("the table");
+    assert!(table.metadata.properties().contains_key("a"));
 }
