@@ -70,7 +70,7 @@ pub struct IngestOptions {
     pub decode: DecodeOptions,
     /// Rows wait this long at most before they are committed; up to five times as long while ingest is behind.
     pub commit_interval_ms: u64,
-    /// Rows are committed earlier once there is this much of them: the text of their records, without schemas.
+    /// Rows are committed earlier once there is this much of them: the text of their records, without schemas. At most 1 GiB.
     pub commit_bytes: usize,
     /// The same for all rows held in memory, over all sources.
     pub buffered_bytes_max: usize,

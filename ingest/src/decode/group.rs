@@ -288,12 +288,12 @@ impl Group {
         for field in notes.unavailable.iter().skip(told) {
             let of_other = |member: &str| {
                 let mut others = plan.steps.iter().filter(|step| step.name.len() > field.len());
-                others.any(|other| member.starts_with(other.name.as_str()))
+                others.any(|other| member == other.name || is_beside(member, &other.name))
             };
-            let split = self.members.iter().filter(|member| {
-                let suffix = member.name.strip_prefix(field.as_str());
-                suffix.is_some_and(|suffix| suffix.starts_with(SPLIT)) && !of_other(&member.name)
-            });
+            let split = self
+                .members
+                .iter()
+                .filter(|member| is_beside(&member.name, field) && !of_other(&member.name));
             beside.extend(split.map(|member| member.name.clone()));
         }
         notes.unavailable.extend(beside);
@@ -370,11 +370,13 @@ impl Group {
         settle(outcome, step, value, notes)
     }
 
-    /// The column of just this name, unless others made it of a type that ingest never writes.
+    /// The column of just this name, unless others made it of a type that ingest never writes. Not one of 32-bit floats: it has to become
+    /// one of doubles first.
     fn own(&self, name: &str) -> Option<usize> {
         let at = *self.by_name.get(&name.to_lowercase())?;
         let member = self.members.get(at)?;
-        (member.name == name && member.kind.is_some()).then_some(at)
+        let is_usable = member.kind.as_ref().is_some_and(|kind| *kind != ColumnType::Float);
+        (member.name == name && is_usable).then_some(at)
     }
 
     /// None if the row has a value already.
@@ -480,6 +482,13 @@ fn settle(outcome: Option<Cell>, step: &Step, value: Value<'_>, notes: &mut Note
         }
     }
     Ok(())
+}
+
+/// Whether a column may be one that took in what did not fit the column of a field, by its name.
+fn is_beside(member: &str, field: &str) -> bool {
+    member
+        .strip_prefix(field)
+        .is_some_and(|suffix| suffix.starts_with(SPLIT))
 }
 
 fn check_name(name: &str) -> Result<(), RecordFault> {

@@ -1,7 +1,8 @@
 //! Values without a schema: their JSON type decides.
 //!
-//! Integers are long, other numbers double as long as that keeps their digits, strings string; arrays of one type are lists; objects and mixed arrays are kept as
-//! JSON text. Debezium writes a double with a point or an exponent always, so a column does not change its mind from row to row.
+//! Integers are long, other numbers double unless they have more digits than any double, strings string; arrays of one type are
+//! lists; objects and mixed arrays are kept as JSON text. Debezium writes a double with a point or an exponent always, so a column
+//! does not change its mind from row to row.
 
 use super::cell::{self, Cell, Placeholder};
 use super::column::{Column, Values};

@@ -282,7 +282,7 @@ fn unavailable(batch: &RecordBatch, row: usize) -> Vec<String> {
 // beside its own, before a restart and after it, and one whose type changed in its schema.
 #[test]
 fn left_out_values_are_in_no_column() {
-    let of = |list: &str| format!(r#"{{"id":1,"l":{list},"l__own":"x","z":2}}"#);
+    let of = |list: &str| format!(r#"{{"id":1,"l":{list},"l_":1,"l__own":"x","z":2}}"#);
     let left_out = of(&format!(r#"["{UNAVAILABLE_DEFAULT}"]"#));
     let values = [of("[]"), of("[1]"), left_out.clone(), left_out.clone()];
     let records: Vec<_> = values
@@ -368,6 +368,22 @@ fn columns_keep_their_values_after_a_restart() {
     assert_eq!(batch["after"].as_struct().num_columns(), 4);
     let split: Vec<_> = flags(&batch).iter().map(|flags| flags & FLAG_SPLIT != 0).collect();
     assert_eq!(split, [true, false]);
+}
+
+// Goal: no digit is lost where records lose their schema. Method: a column of 32-bit floats with a schema, then doubles without one.
+#[test]
+fn doubles_make_a_column_of_floats_wider() {
+    let typed =
+        r#"{"schema":{"type":"struct","fields":[{"type":"float","optional":true,"field":"f"}]},"payload":{"f":1.5}}"#;
+    let first = rows(&[record("t", 0, Some("1"), Some(typed))]);
+    let mut buffer = TopicBuffer::new("t".into(), DecodeOptions::default().into(), &first.schema());
+    for (offset, value) in [(1, r#"{"f":0.1}"#), (2, r#"{"f":1.0000000001}"#)] {
+        let pushed = buffer.push(&record("t", offset, Some("1"), Some(value)), NOW_MS);
+        assert_eq!(pushed, Ok(Pushed::Row));
+    }
+    let batch = buffer.take().expect("sound columns").expect("rows");
+    let doubles = after(&batch, "f").as_primitive::<Float64Type>();
+    assert_eq!(doubles.values(), &[0.1, 1.0000000001]);
 }
 
 // Goal: a decimal that travels as a number keeps its digits. Method: numbers that no double is, without a schema and with one.

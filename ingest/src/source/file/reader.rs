@@ -39,10 +39,7 @@ impl Reader {
     /// Looks at everything that is new since the last time.
     pub(super) fn discover(&mut self, asked_at: Duration) -> Result<Vec<Discovered>> {
         self.refresh()?;
-        let last = self.segments.keys().next_back().cloned();
-        for (name, segment) in &mut self.segments {
-            segment.scan(Some(name) != last.as_ref())?;
-        }
+        self.scan()?;
         let mut known: BTreeMap<Partition, (i64, i64)> = BTreeMap::new();
         for (partition, (low, high)) in self.segments.values().flat_map(Segment::partitions) {
             let bounds = known.entry(partition).or_insert((low, high));
@@ -70,13 +67,27 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn assign(&mut self, positions: BTreeMap<Partition, i64>) {
+    /// Notes what all segments hold by now.
+    fn scan(&mut self) -> Result<()> {
+        let last = self.segments.keys().next_back().cloned();
+        for (name, segment) in &mut self.segments {
+            segment.scan(Some(name) != last.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Reads these from these positions on. After a failure it reads what it read before.
+    pub(super) fn assign(&mut self, positions: BTreeMap<Partition, i64>) -> Result<()> {
         let moved = positions
             .iter()
             .any(|(partition, position)| match self.assigned.get(partition) {
                 Some(known) => known != position,
                 None => self.passed.contains(partition),
             });
+        if moved {
+            // Reading may be beyond what is known of its segment, and in the next one: what lies between would be passed over.
+            self.scan()?;
+        }
         // What leaves may come back at an earlier position: others did not commit all that was read here.
         let left = self.assigned.keys().filter(|left| !positions.contains_key(*left));
         self.passed.extend(left.cloned());
@@ -84,6 +95,7 @@ impl Reader {
         if moved {
             self.rewind();
         }
+        Ok(())
     }
 
     /// To the first segment with something to read. Whatever is not assigned may have records before it.

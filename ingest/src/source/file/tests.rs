@@ -136,6 +136,25 @@ async fn partitions_come_back() {
     }
 }
 
+// Goal: what was read since partitions were last looked for is read again where its position moves back. Method: a record behind the last look,
+// and a segment after it that reading has met already.
+#[tokio::test]
+async fn positions_move_back_behind_the_last_look() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (first, second) = (folder.path().join("1.jsonl"), folder.path().join("2.jsonl"));
+    append(&first, &format!("{}\n", line("a", 0)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    source.partitions().await.expect("readable segments");
+    source.assign(&[(partition("a"), 0)]).await.expect("assigned");
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 0)]));
+    append(&first, &format!("{}\n", line("a", 1)));
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 1)]));
+    append(&second, &format!("{}\n", line("a", 2)));
+    assert_eq!(offsets(&mut source).await, expected(&[]));
+    source.assign(&[(partition("a"), 1)]).await.expect("assigned");
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 1), ("a", 2)]));
+}
+
 // Goal: a broken line is a record with a fault in a partition of its own, once, and the rest goes on. Method: broken lines.
 #[tokio::test]
 async fn broken_lines_are_told() {
