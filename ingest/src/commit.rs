@@ -20,7 +20,7 @@ use crate::offset_log::OffsetLog;
 use crate::status::Brought;
 use tidewater_catalog_client::creation_updates;
 use tidewater_catalog_client::dto::{IngestCommit, IngestOutcome, OffsetRange};
-use tidewater_core::{Coded, Retry, SharedClock};
+use tidewater_core::{Coded, ErrorKind, Retry, SharedClock};
 use tidewater_table::iceberg::TableRequirement;
 pub use tidewater_table::marks::TOPIC_KEY;
 use tidewater_table::{Change, CommitOptions, FileStore, PlannedCommit, Tail, misfit, plan_commit};
@@ -247,7 +247,8 @@ impl Committer {
                 Ok(outcome) => return Sent::Lost(describe(&outcome)),
                 Err(fault) => fault,
             };
-            unknown |= fault.retry() == Retry::Unknown;
+            // An answer that cannot be read is none.
+            unknown |= fault.retry() == Retry::Unknown || fault.kind() == ErrorKind::Internal;
             if !matches!(fault.retry(), Retry::Unknown | Retry::Safe) {
                 let error = IngestError::Catalog {
                     action: "commit offsets",

@@ -20,7 +20,8 @@ pub const FLAG_OUT_OF_RANGE: i32 = 1;
 pub const FLAG_UNWRAPPED: i32 = 2;
 /// `_flags`: the record had no value; only its key tells what it is about.
 pub const FLAG_TOMBSTONE: i32 = 4;
-/// `_flags`: a value did not fit its column and is in `<column>__<type>`.
+/// `_flags`: a value of a record without schema did not fit its column and is in `<column>__<type>`. Where a schema tells the type, `_schema_id`
+/// tells that it changed.
 pub const FLAG_SPLIT: i32 = 8;
 
 /// Name of the struct field that holds a key which is no object.

@@ -70,7 +70,7 @@ pub struct IngestOptions {
     pub decode: DecodeOptions,
     /// Rows wait this long at most before they are committed; up to five times as long while ingest is behind.
     pub commit_interval_ms: u64,
-    /// Rows are committed earlier once there is this much of them: the text of their records, without schemas.
+    /// Rows are committed earlier once there is this much of them: the text of their records, without schemas. At most 1 GiB.
     pub commit_bytes: usize,
     /// The same for all rows held in memory, over all sources.
     pub buffered_bytes_max: usize,
@@ -108,6 +108,9 @@ impl Default for IngestOptions {
 /// A commit costs several files; more than ten a second are never worth it.
 const COMMIT_INTERVAL_MS_MIN: u64 = 20;
 
+/// A column of a batch holds 2 GiB of text at most: the places of its values have 31 bits. Reading ends a few records beyond the limit.
+const COMMIT_BYTES_MAX: usize = 1 << 30;
+
 impl IngestOptions {
     /// Refuses settings that cannot work.
     pub fn check(&self) -> Result<()> {
@@ -122,6 +125,12 @@ impl IngestOptions {
         }
         if self.commit_bytes == 0 || self.buffered_bytes_max < self.commit_bytes {
             return refuse("buffered_bytes_max", "it is below commit_bytes, or that is 0");
+        }
+        if self.commit_bytes > COMMIT_BYTES_MAX {
+            return refuse(
+                "commit_bytes",
+                "it is above 1 GiB, and a column of a batch holds 2 GiB at most",
+            );
         }
         if self.lease_ttl_ms < 3 * self.discovery_interval_ms {
             return refuse(
@@ -147,5 +156,22 @@ impl IngestOptions {
 
     pub(crate) fn discovery_interval(&self) -> Duration {
         Duration::from_millis(self.discovery_interval_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Goal: a batch whose columns could overflow is refused at the start. Method: the largest one, and a byte more.
+    #[test]
+    fn batches_have_a_limit() {
+        let of = |commit_bytes| IngestOptions {
+            commit_bytes,
+            buffered_bytes_max: commit_bytes,
+            ..IngestOptions::default()
+        };
+        assert!(of(COMMIT_BYTES_MAX).check().is_ok());
+        assert!(of(COMMIT_BYTES_MAX + 1).check().is_err());
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Fault {
     None,
     /// It is applied, and the answer is lost.
     AnswerLost,
+    /// It is applied, and the answer cannot be read.
+    AnswerBroken,
     /// It is not applied, and no answer comes.
     RequestLost,
     /// The log is away.
@@ -79,6 +81,8 @@ struct State {
     owners: Vec<String>,
     faults: VecDeque<Fault>,
     calls: usize,
+    /// How often leases were asked for.
+    asked: usize,
     grants_bind: bool,
 }
 
@@ -120,6 +124,11 @@ impl ModelLog {
 
     pub(crate) fn calls(&self) -> usize {
         self.lock().calls
+    }
+
+    /// How often leases were asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.lock().asked
     }
 
     pub(crate) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
@@ -266,6 +275,7 @@ fn first(updates: &[TableUpdate]) -> tidewater_table::iceberg::Result<TableMetad
 impl OffsetLog for ModelLog {
     async fn acquire(&self, request: &LeaseRequest) -> Result<LeaseResponse, CatalogFault> {
         let mut state = self.lock();
+        state.asked += 1;
         for released in &request.release {
             if let Some(lease) = state.leases.get_mut(released) {
                 lease.owner.clear();
@@ -328,13 +338,16 @@ impl OffsetLog for ModelLog {
                     lease.epoch += 1;
                 }
             }
-            Fault::AnswerLost | Fault::TablesReplaced | Fault::None => {}
+            Fault::AnswerLost | Fault::AnswerBroken | Fault::TablesReplaced | Fault::None => {}
         }
         let outcome = Self::apply(&mut state, commit);
-        if fault == Fault::AnswerLost {
-            Err(timeout())
-        } else {
-            Ok(outcome)
+        match fault {
+            Fault::AnswerLost => Err(timeout()),
+            Fault::AnswerBroken => Err(CatalogFault::Internal {
+                message: "planted fault".into(),
+                source: None,
+            }),
+            _ => Ok(outcome),
         }
     }
 

@@ -403,19 +403,28 @@ impl Worker {
         Ok(true)
     }
 
-    /// Waits while a batch is on its way and the next one is full: this is where a slow store slows reading down.
+    /// Waits while a batch is on its way and the next one is full: this is where a slow store slows reading down. Leases are kept
+    /// meanwhile, or two processes would take the partitions from each other for ever, and none of them would get on.
     async fn wait_for_room(&mut self, stop: &CancellationToken) -> Result<()> {
+        let clock = Arc::clone(&self.parts.clock);
         while self.pending.bytes >= self.parts.options.commit_bytes {
+            let left = self.discover_at.saturating_sub(self.now());
             let Some(in_flight) = &mut self.in_flight else {
                 self.seal().await?;
                 return Ok(());
             };
             let ended = tokio::select! {
                 () = stop.cancelled() => return Err(IngestError::Stopped),
-                ended = in_flight => ended,
+                ended = in_flight => Some(ended),
+                () = clock.sleep(left) => None,
             };
-            self.in_flight = None;
-            self.settle(ended.map_err(|_| IngestError::Task { what: "a commit" })?)?;
+            match ended {
+                Some(ended) => {
+                    self.in_flight = None;
+                    self.settle(ended.map_err(|_| IngestError::Task { what: "a commit" })?)?;
+                }
+                None => self.discover().await?,
+            }
         }
         Ok(())
     }

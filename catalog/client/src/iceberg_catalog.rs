@@ -378,6 +378,10 @@ impl Catalog for CatalogClient {
         match committed {
             Ok(tables) => Ok(CommitOutcome::Committed(tables)),
             Err(ClientError::Unknown { reason, .. }) => Ok(CommitOutcome::Unknown { message: reason }),
+            // It was applied, or somebody else answered: whoever hears of a failure takes the files away.
+            Err(error @ ClientError::Answer { .. }) => Ok(CommitOutcome::Unknown {
+                message: error.to_string(),
+            }),
             Err(ClientError::Refused {
                 status: 409, message, ..
             }) => Ok(CommitOutcome::Conflict { message }),

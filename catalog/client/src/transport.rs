@@ -199,7 +199,7 @@ impl Transport {
     /// Sends a call until it is answered or the deadline is over.
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply> {
         let until = self.clock.monotonic() + self.deadline + call.wait;
-        let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None);
+        let (mut attempts, mut redirects, mut lost) = (0_u32, 0, None::<String>);
         // The node that answered last may be none of those that were given.
         let (mut silent, silent_max) = (0, self.endpoints.len() + 1);
         let mut broken = 0;
@@ -215,7 +215,14 @@ impl Transport {
             };
             let reason = match attempt {
                 Attempt::Done(reply) => return Ok(reply),
-                Attempt::Refused(error) => return Err(error),
+                Attempt::Refused(error) => {
+                    return Err(match lost {
+                        Some(reason) if call.method != Method::GET && tells_nothing(&error) => {
+                            unknown(call, format!("{reason}, then {error}"))
+                        }
+                        _ => error,
+                    });
+                }
                 Attempt::Elsewhere(leader) if redirects < REDIRECTS_MAX => {
                     redirects += 1;
                     self.prefer(leader);
@@ -465,6 +472,16 @@ fn refused(call: &Call, status: StatusCode, body: &[u8]) -> Attempt {
             error_code: model.error_code,
             catalog_hint: model.hint,
         }),
+    }
+}
+
+/// Whether a refusal may come from before the catalog looked what it knows of the call: where a token has expired meanwhile, or a node of
+/// another version does not understand it. Then it does not tell that an attempt before it, whose answer was lost, was not applied.
+fn tells_nothing(refusal: &ClientError) -> bool {
+    let of_the_path = |kind: &str| matches!(kind, "" | "NoSuchEndpointException" | "NoSuchWarehouseException");
+    match refusal {
+        ClientError::Refused { status, kind, .. } => of_the_path(kind) || !matches!(status, 404 | 409),
+        _ => false,
     }
 }
 

@@ -1,18 +1,18 @@
 //! A server in the process of its client.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, pending};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tidewater_catalog::memory::MemoryConsensus;
 use tidewater_catalog_client::{CatalogClient, ClientOptions, Nearby, NoAnswer};
-use tidewater_core::Tasks;
-use tidewater_table::{Catalog, FileStore};
+use tidewater_core::{Coded, Retry, Tasks};
+use tidewater_table::{Catalog, CommitOutcome, FileStore};
 
-use super::{bronze, every_call, name, new_table, server};
+use super::{bronze, every_call, name, new_table, server, set};
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -97,4 +97,85 @@ async fn lost_answers() {
     let silent = client(lossy(u32::MAX, Loss::Silent)).list_namespaces().await;
     let error = silent.expect_err("there is no answer").to_string();
     assert!(error.contains("no answer in time"), "{error}");
+}
+
+/// A node that loses its first answer, and lets nobody in after it.
+#[derive(Debug)]
+struct Closing {
+    node: Arc<dyn Nearby>,
+    closed: AtomicBool,
+}
+
+impl Nearby for Closing {
+    fn answer(&self, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, NoAnswer>> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            let body = r#"{"error":{"message":"the token has expired","type":"NotAuthorizedException","code":401}}"#;
+            let refusal = Response::builder()
+                .status(401)
+                .body(Bytes::from_static(body.as_bytes()));
+            return Box::pin(async move { Ok(refusal.expect("a response")) });
+        }
+        let answer = self.node.answer(request);
+        Box::pin(async move {
+            answer.await?;
+            Err("broken off".into())
+        })
+    }
+}
+
+// Goal: a refusal that is not of what was asked for does not pass for word that it was not done: whoever believes that deletes the files of what
+// he committed. Method: a server that makes a table, loses the answer, and then takes the token no more.
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_tells_nothing() {
+    let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
+    let node = server(&consensus, FileStore::system(), &tasks).nearby();
+    bronze(&client(Arc::clone(&node))).await;
+    let closed = AtomicBool::new(false);
+    let closing = Arc::new(Closing {
+        node: Arc::clone(&node),
+        closed,
+    });
+    let made = client(closing).create_table(new_table("bronze.users")).await;
+    let fault = made.expect_err("nobody told that it is made");
+    assert_eq!(fault.retry(), Retry::Unknown, "{fault}");
+    let made = client(node).load_table(&name("bronze.users")).await;
+    assert!(made.expect("an answer").is_some());
+}
+
+/// A node whose answers to changes cannot be read.
+#[derive(Debug)]
+struct Garbling(Arc<dyn Nearby>);
+
+impl Nearby for Garbling {
+    fn answer(&self, request: Request<Bytes>) -> BoxFuture<'static, Result<Response<Bytes>, NoAnswer>> {
+        let changes = *request.method() == Method::POST;
+        let answer = self.0.answer(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(match changes {
+                true => answer.map(|_| Bytes::from_static(b"{")),
+                false => answer,
+            })
+        })
+    }
+}
+
+// Goal: an answer to a commit that cannot be read does not pass for a failure, after which its files are deleted. Method: a server that commits, and
+// whose answer is cut off.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_tells_nothing() {
+    let (consensus, tasks) = (MemoryConsensus::shared(), Tasks::new("test"));
+    let node = server(&consensus, FileStore::system(), &tasks).nearby();
+    let whole = client(Arc::clone(&node));
+    bronze(&whole).await;
+    whole.create_table(new_table("bronze.users")).await.expect("made");
+    let garbling = client(Arc::new(Garbling(node)));
+    let outcome = garbling
+        .commit(vec![set("bronze.users", "a")])
+        .await
+        .expect("an outcome");
+    assert!(matches!(outcome, CommitOutcome::Unknown { .. }), "{outcome:?}");
+    let table = whole.load_table(&name("bronze.users")).await.expect("an answer");
+    let table = table.expect("the table");
+    assert!(table.metadata.properties().contains_key("a"));
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::column::{Column, Values};
 use super::column_type::ColumnType;
-use super::json::{Items, Value};
+use super::json::{Items, Object, Value};
 use super::number;
 use super::temporal::{self, Moment};
 use super::wire::Wire;
@@ -34,8 +34,42 @@ pub(crate) enum Cell {
 pub(crate) struct Placeholder {
     text: String,
     base64: String,
-    bytes: Vec<u8>,
+    /// The map whose only key and value it is, as JSON.
+    map: String,
+    /// What stands for each byte in an array that is not of texts.
+    bytes: Vec<PlaceholderByte>,
     uuid: Option<&'static str>,
+}
+
+/// A byte of a placeholder, as an item of an array.
+#[derive(Debug, Clone)]
+struct PlaceholderByte {
+    /// Of integers and floats.
+    number: f64,
+    /// Of decimals, whatever their scale: base64 of the unscaled integer.
+    unscaled: String,
+}
+
+impl PlaceholderByte {
+    /// Java's bytes have a sign.
+    fn new(byte: u8) -> Self {
+        Self {
+            number: f64::from(i8::from_ne_bytes([byte])),
+            unscaled: STANDARD.encode([byte]),
+        }
+    }
+
+    fn is(&self, item: Value<'_>) -> bool {
+        match item.as_object() {
+            // Of decimals that have a scale each.
+            Some(decimal) => decimal.len() == 2 && decimal.get("value").is_some_and(|value| self.is_unscaled(value)),
+            None => item.as_f64() == Some(self.number) || self.is_unscaled(item),
+        }
+    }
+
+    fn is_unscaled(&self, value: Value<'_>) -> bool {
+        value.as_str() == Some(self.unscaled.as_str())
+    }
 }
 
 /// What Debezium writes unless told otherwise.
@@ -48,22 +82,32 @@ impl Placeholder {
     pub(crate) fn new(text: &str) -> Self {
         Self {
             base64: STANDARD.encode(text),
-            bytes: text.as_bytes().to_vec(),
+            map: serde_json::json!({ text: text }).to_string(),
+            bytes: text.bytes().map(PlaceholderByte::new).collect(),
             uuid: (text == UNAVAILABLE_DEFAULT).then_some(UNAVAILABLE_UUID),
             text: text.to_owned(),
         }
     }
 
-    /// Whether a string stands for a value left out: as it is, or as the base64 of a binary column.
+    /// Whether a string stands for a value left out: as it is, as the base64 of a binary column, or as the JSON of an hstore.
     #[inline]
     pub(super) fn is_text(&self, text: &str) -> bool {
-        text == self.text || (text.len() == self.base64.len() && text == self.base64)
+        text == self.text
+            || (text.len() == self.base64.len() && text == self.base64)
+            || (text.len() == self.map.len() && text == self.map)
     }
 
-    /// Whether an array does: the text alone, its bytes as numbers, or its UUID.
+    /// Whether a map does, which an hstore may be.
+    pub(super) fn is_map(&self, map: Object<'_>) -> bool {
+        let mut entries = map.iter().map(|(key, value)| (key, value.as_str()));
+        entries.next() == Some((self.text.as_str(), Some(self.text.as_str()))) && entries.next().is_none()
+    }
+
+    /// Whether an array does: the text alone, its bytes as numbers or decimals, or its UUID.
     pub(super) fn is_list(&self, mut items: Items<'_>) -> bool {
-        let bytes = self.bytes.iter().map(|byte| Some(i64::from(*byte)));
-        if items.clone().map(Value::as_i64).eq(bytes) {
+        let mut bytes = self.bytes.iter();
+        let mut as_bytes = items.clone();
+        if as_bytes.all(|item| bytes.next().is_some_and(|byte| byte.is(item))) && bytes.next().is_none() {
             return true;
         }
         match (items.next().and_then(Value::as_str), items.next()) {
@@ -126,6 +170,7 @@ pub(crate) fn push(column: &mut Column, wire: &Wire, value: Value<'_>, placehold
         Wire::IsoDate => with_text(value, placeholder, |text| {
             temporal::iso_date(text).map_or(Cell::Unreadable, |at| push_day(column, at))
         }),
+        Wire::Json if value.as_object().is_some_and(|map| placeholder.is_map(map)) => Cell::Unavailable,
         Wire::Json => push_json(column, value),
         Wire::List(item) => push_list(column, item, value, placeholder),
         Wire::Struct(fields) => push_struct(column, fields, value, placeholder),
@@ -214,7 +259,7 @@ fn push_decimal(column: &mut Column, value: Value<'_>, precision: u8, scale: i8,
 fn number_text(value: Value<'_>) -> Option<Cow<'_, str>> {
     match (value.as_i64(), value.as_number()) {
         (Some(integer), _) => Some(integer.to_string().into()),
-        (None, Some(written)) if written.contains(['e', 'E']) => Some(value.as_f64()?.to_string().into()),
+        (None, Some(written)) if written.contains(['e', 'E']) => number::without_exponent(written).map(Cow::Owned),
         (None, written) => written.map(Cow::Borrowed),
     }
 }
@@ -348,7 +393,10 @@ impl Placeholder {
     pub(super) fn stands_for(&self, value: Value<'_>) -> bool {
         match value.as_str() {
             Some(text) => self.is_text(text),
-            None => value.as_array().is_some_and(|list| self.is_list(list)),
+            None => {
+                value.as_array().is_some_and(|list| self.is_list(list))
+                    || value.as_object().is_some_and(|map| self.is_map(map))
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ use super::validity::Validity;
 use super::wire::{Wire, found};
 use tidewater_core::limits::NAME_BYTES_MAX;
 
+/// Between a column's name and the type of what did not fit it, in the name of the column beside it.
+const SPLIT: &str = "__";
+
 /// What was noticed about a row.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -77,6 +80,8 @@ pub(crate) struct Group {
     members: Vec<Member>,
     /// By lower-case name: names that differ only in case cannot be told apart by most engines.
     by_name: HashMap<String, usize>,
+    /// Some column may stand beside one whose values it takes in, by its name.
+    may_have_split: bool,
     sides: Vec<Side>,
 }
 
@@ -136,6 +141,7 @@ impl Group {
         Self {
             members: Vec::new(),
             by_name: HashMap::new(),
+            may_have_split: false,
             sides,
         }
     }
@@ -165,6 +171,7 @@ impl Group {
                 .push(Column::new(kind.as_ref().unwrap_or(&ColumnType::Boolean)));
         }
         self.by_name.insert(name.to_lowercase(), self.members.len());
+        self.may_have_split |= name.trim_start_matches('_').contains(SPLIT);
         self.members.push(Member {
             name: name.to_owned(),
             kind,
@@ -199,7 +206,7 @@ impl Group {
                 self.widen(at, kind);
                 Ok(at)
             }
-            Fit::Widened(_) | Fit::No => self.resolve(&format!("{name}__{}", wanted.suffix()), wanted),
+            Fit::Widened(_) | Fit::No => self.resolve(&format!("{name}{SPLIT}{}", wanted.suffix()), wanted),
         }
     }
 
@@ -251,7 +258,7 @@ impl Group {
         fields: impl Iterator<Item = (&'v str, Value<'v>)>,
         notes: &mut Notes,
     ) -> Result<(), RecordFault> {
-        let mut near = 0;
+        let (mut near, told) = (0, notes.unavailable.len());
         for (name, value) in fields {
             let at = match plan.position(name, near) {
                 Some(at) => at,
@@ -268,8 +275,33 @@ impl Group {
                 self.write_field(place, step, value, notes)?;
             }
         }
+        if self.may_have_split {
+            self.tell_split(plan, told, notes);
+        }
         self.mark(place.side, place.row);
         Ok(())
+    }
+
+    /// What was left out may stand in any column that took values of its field in, now or before a restart: none of them was set.
+    fn tell_split(&self, plan: &Plan, told: usize, notes: &mut Notes) {
+        let mut beside = Vec::new();
+        for field in notes.unavailable.iter().skip(told) {
+            let of_other = |member: &str| {
+                let mut others = plan.steps.iter().filter(|step| step.name.len() > field.len());
+                others.any(|other| member == other.name || is_beside(member, &other.name))
+            };
+            let split = self
+                .members
+                .iter()
+                .filter(|member| is_beside(&member.name, field) && !of_other(&member.name));
+            beside.extend(split.map(|member| member.name.clone()));
+        }
+        notes.unavailable.extend(beside);
+    }
+
+    /// Whether a field may have more than one column.
+    pub(super) fn may_have_split(&self) -> bool {
+        self.may_have_split
     }
 
     /// Tells that a row of a side is there.
@@ -312,6 +344,10 @@ impl Group {
         value: Value<'_>,
         notes: &mut Notes,
     ) -> Result<(), RecordFault> {
+        if step.targets.is_empty() && step.wire == Wire::Any {
+            // Not where the first value since the start would go: the same value is in the same column after a restart.
+            step.targets.extend(self.own(&step.name));
+        }
         for (rank, target) in step.targets.iter().enumerate() {
             match self.push(place, *target, &step.wire, value) {
                 Some(Cell::OtherType) => {}
@@ -332,6 +368,15 @@ impl Group {
         }
         notes.split |= step.targets.len() > 1;
         settle(outcome, step, value, notes)
+    }
+
+    /// The column of just this name, unless others made it of a type that ingest never writes. Not one of 32-bit floats: it has to become
+    /// one of doubles first.
+    fn own(&self, name: &str) -> Option<usize> {
+        let at = *self.by_name.get(&name.to_lowercase())?;
+        let member = self.members.get(at)?;
+        let is_usable = member.kind.as_ref().is_some_and(|kind| *kind != ColumnType::Float);
+        (member.name == name && is_usable).then_some(at)
     }
 
     /// None if the row has a value already.
@@ -437,6 +482,13 @@ fn settle(outcome: Option<Cell>, step: &Step, value: Value<'_>, notes: &mut Note
         }
     }
     Ok(())
+}
+
+/// Whether a column may be one that took in what did not fit the column of a field, by its name.
+fn is_beside(member: &str, field: &str) -> bool {
+    member
+        .strip_prefix(field)
+        .is_some_and(|suffix| suffix.starts_with(SPLIT))
 }
 
 fn check_name(name: &str) -> Result<(), RecordFault> {

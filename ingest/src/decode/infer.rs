@@ -1,7 +1,8 @@
 //! Values without a schema: their JSON type decides.
 //!
-//! Integers are long, other numbers double, strings string; arrays of one type are lists; objects and mixed arrays are kept as
-//! JSON text. Debezium writes a double with a point or an exponent always, so a column does not change its mind from row to row.
+//! Integers are long, other numbers double unless they have more digits than any double, strings string; arrays of one type are
+//! lists; objects and mixed arrays are kept as JSON text. Debezium writes a double with a point or an exponent always, so a column
+//! does not change its mind from row to row.
 
 use super::cell::{self, Cell, Placeholder};
 use super::column::{Column, Values};
@@ -18,9 +19,9 @@ pub(crate) fn column_type(value: Value<'_>, placeholder: &Placeholder) -> Option
         JsonType::Null => return None,
         JsonType::Boolean => ColumnType::Boolean,
         JsonType::Number if value.as_i64().is_some() => ColumnType::Long,
-        // Beyond 64 bits a double would lose digits.
-        JsonType::Number if value.as_u64().is_some() => ColumnType::String,
-        JsonType::Number => ColumnType::Double,
+        JsonType::Number if value.fits_double() => ColumnType::Double,
+        // A decimal (`decimal.format=NUMERIC`), or an integer beyond 64 bits: a double would lose digits.
+        JsonType::Number => ColumnType::String,
         JsonType::String if special_float(value) => ColumnType::Double,
         JsonType::String | JsonType::Object => ColumnType::String,
         JsonType::Array => list_type(value),
@@ -51,7 +52,7 @@ fn item_type(value: Value<'_>) -> Result<Option<ColumnType>, Mixed> {
             JsonType::Null => continue,
             JsonType::Boolean => ColumnType::Boolean,
             JsonType::Number if value.as_i64().is_some() => ColumnType::Long,
-            JsonType::Number if value.as_u64().is_none() => ColumnType::Double,
+            JsonType::Number if value.fits_double() => ColumnType::Double,
             JsonType::String => ColumnType::String,
             _ => return Err(Mixed),
         };
@@ -74,7 +75,7 @@ pub(crate) fn push(column: &mut Column, value: Value<'_>, placeholder: &Placehol
         if column.push_text(text) {
             return Cell::Stored;
         }
-    } else if value.as_array().is_some_and(|list| placeholder.is_list(list)) {
+    } else if placeholder.stands_for(value) {
         return Cell::Unavailable;
     }
     match &mut column.values {
@@ -114,7 +115,7 @@ pub(crate) fn push(column: &mut Column, value: Value<'_>, placeholder: &Placehol
 fn exact_float(value: Value<'_>) -> bool {
     match value.as_i64() {
         Some(integer) => integer.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS,
-        None => special_float(value) || value.is_float(),
+        None => special_float(value) || value.fits_double(),
     }
 }
 

@@ -68,7 +68,7 @@ impl Metadata {
         }
     }
 
-    /// Writes row `row`, as the last thing of a record: nothing fails here.
+    /// Writes row `row`, as the last thing of a record: nothing fails here. Answers how much of the record is kept as it came.
     pub(crate) fn write(
         &mut self,
         row: usize,
@@ -77,7 +77,7 @@ impl Metadata {
         facts: &Facts,
         notes: &Notes,
         keep_raw: KeepRaw,
-    ) {
+    ) -> usize {
         let kafka_ms = record.timestamp_ms.filter(|ms| *ms >= 0).unwrap_or(now_ms);
         let event_us = facts.event_us.unwrap_or_else(|| kafka_ms.saturating_mul(1_000));
         let mut flags = facts.flags;
@@ -116,10 +116,12 @@ impl Metadata {
             KeepRaw::OnLoss => flags & FLAG_OUT_OF_RANGE != 0,
             KeepRaw::Always => true,
         };
-        if let (true, Some(value)) = (keep, &record.value) {
-            self.raw.pad_to(row);
-            self.raw.push_bytes(value);
-        }
+        let (true, Some(value)) = (keep, &record.value) else {
+            return 0;
+        };
+        self.raw.pad_to(row);
+        self.raw.push_bytes(value);
+        value.len()
     }
 
     pub(crate) fn finish(self, rows: usize) -> Result<Finished, ArrowError> {

@@ -1,10 +1,15 @@
 //! Numbers that JSON cannot hold: decimals travel as base64 of a big-endian two's complement integer.
 
+use std::ops::RangeInclusive;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// Most bytes of an unscaled decimal: PostgreSQL has up to 147,455 digits; what is larger is no number anybody stored on purpose.
 const UNSCALED_BYTES_MAX: usize = 64 << 10;
+
+/// PostgreSQL's: no numeric has more digits behind its point, or zeros before it. Another one would be a text of zeros alone.
+const SCALES: RangeInclusive<i64> = -16_383..=16_383;
 
 /// Enough for every decimal that fits a column, and for longer ones that do not.
 const STACK_BYTES: usize = 64;
@@ -48,7 +53,7 @@ pub(crate) fn rescale(value: i128, from: i8, to: i8) -> Option<i128> {
 
 /// Writes base64 of an integer of any length as decimal text. None if it is not base64 or empty.
 pub(crate) fn decimal_text(text: &str, scale: i64) -> Option<String> {
-    if text.len() > UNSCALED_BYTES_MAX * 4 / 3 || !(-16_383..=147_455).contains(&scale) {
+    if text.len() > UNSCALED_BYTES_MAX * 4 / 3 || !SCALES.contains(&scale) {
         return None;
     }
     let mut bytes = STANDARD.decode(text).ok()?;
@@ -113,6 +118,28 @@ fn place_point(digits: &str, negative: bool, scale: i64) -> String {
     format!("{sign}{whole}.{fraction}")
 }
 
+/// A number that is written with an exponent (`1.250E-7`), digit by digit and without zeros at its end. None if it has none, or one
+/// that no decimal has.
+pub(crate) fn without_exponent(written: &str) -> Option<String> {
+    let (mantissa, exponent) = written.split_once(['e', 'E'])?;
+    let (negative, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let scale = i64::try_from(fraction.len())
+        .ok()?
+        .checked_sub(exponent.parse().ok()?)?;
+    if !SCALES.contains(&scale) {
+        return None;
+    }
+    let text = place_point(&format!("{whole}{fraction}"), negative, scale);
+    Some(match scale > 0 {
+        true => text.trim_end_matches('0').to_owned(),
+        false => text,
+    })
+}
+
 /// A plain decimal text (`-12.50`) at a scale. None if it is not one or has more digits after the point.
 pub(crate) fn parse_decimal(text: &str, scale: i8) -> Option<i128> {
     let (negative, rest) = match text.strip_prefix('-') {
@@ -150,10 +177,33 @@ mod tests {
         assert_eq!(decimal_text("AQ==", 20).as_deref(), Some("0.00000000000000000001"));
         assert_eq!(decimal_text("/w==", 2).as_deref(), Some("-0.01"));
         assert_eq!(decimal_text("AQ==", -3).as_deref(), Some("1000"));
+        assert_eq!(decimal_text("AQ==", 16_383).map(|text| text.len()), Some(16_385));
+        assert_eq!(decimal_text("AQ==", 70_000), None);
         assert_eq!(unscaled("?"), None);
         assert_eq!(unscaled(""), None);
         assert_eq!(parse_decimal("-12.5", 2), Some(-1250));
         assert_eq!(parse_decimal("12.505", 2), None);
+    }
+
+    // Goal: no digit of a decimal that JSON writes with an exponent is lost. Method: what Java's BigDecimal writes, and odd ones.
+    #[test]
+    fn exponents_are_written_out() {
+        for (written, plain) in [
+            ("1.000E-7", Some("0.0000001")),
+            ("-1.2345678901234567890123E-7", Some("-0.00000012345678901234567890123")),
+            ("1.5e+2", Some("150")),
+            ("12E3", Some("12000")),
+            ("0E-10", Some("0.")),
+            ("0.5e0", Some("0.5")),
+            ("1e99999999999999999999", None),
+            ("0e70000", None),
+            ("12.5", None),
+        ] {
+            assert_eq!(without_exponent(written).as_deref(), plain, "{written}");
+        }
+        assert_eq!(parse_decimal("0.", 2), Some(0));
+        let scaled = without_exponent("-1.2345678901234567890123E-7").and_then(|text| parse_decimal(&text, 30));
+        assert_eq!(scaled, Some(-123_456_789_012_345_678_901_230));
     }
 
     proptest! {

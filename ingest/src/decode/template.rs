@@ -112,13 +112,17 @@ impl Meaning {
         match self {
             Self::Column(_) if value.is_null() => {}
             Self::Column(target) => {
-                let column = sink.groups.get_mut(target.part).column_mut(target.side, target.column);
+                let group = sink.groups.get_mut(target.part);
+                let may_have_split = group.may_have_split();
+                let column = group.column_mut(target.side, target.column);
                 let Some(column) = column.filter(|column| column.len() <= sink.row) else {
                     return false;
                 };
                 column.pad_to(sink.row);
                 match cell::push(column, &target.wire, value, sink.placeholder) {
                     Cell::Stored => {}
+                    // It is left out of other columns, too.
+                    Cell::Unavailable if may_have_split => return false,
                     // What is in the column stays: of a list or a struct that is all but what is lost.
                     loss @ (Cell::Unavailable | Cell::OutOfRange) if target.part == Part::Row => {
                         sink.notes.lost(loss, &target.name);

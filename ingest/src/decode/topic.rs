@@ -133,7 +133,7 @@ impl TopicBuffer {
         self.rows
     }
 
-    /// What its rows took as text, without schemas that are known.
+    /// What its rows took as text, without schemas that are known but where records are kept as they came.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
@@ -170,14 +170,15 @@ impl TopicBuffer {
                 Decoded::Control(control) => return Ok(Pushed::Control(control)),
             },
         };
-        self.metadata
+        let raw = self
+            .metadata
             .write(self.rows, record, now_ms, &facts, &notes, self.options.keep_raw);
         if facts.flags & FLAG_TOMBSTONE == 0 {
             let unwrapped = facts.flags & FLAG_UNWRAPPED != 0;
             let lsn = facts.lsn.filter(|_| unwrapped);
             self.last_lsn.insert(record.partition.number, lsn);
         }
-        self.size_bytes += held + size_of::<Record>();
+        self.size_bytes += held + raw + size_of::<Record>();
         Ok(Pushed::Row)
     }
 

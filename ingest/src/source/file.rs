@@ -107,11 +107,7 @@ impl Source for FileSource {
         self.catch_up().await?;
         // What was read ahead was read by the positions before.
         self.ready = None;
-        self.blocking(|reader| {
-            reader.assign(positions);
-            Ok(())
-        })
-        .await
+        self.blocking(|reader| reader.assign(positions)).await
     }
 
     async fn poll(&mut self, bounds: PollBounds) -> Result<Poll> {

@@ -32,6 +32,7 @@ struct World {
     log: Arc<ModelLog>,
     written: BTreeMap<(String, i32, i64), usize>,
     seed: u64,
+    options: IngestOptions,
 }
 
 /// One run of the process.
@@ -54,6 +55,11 @@ impl World {
             store,
             written: BTreeMap::new(),
             seed: 0,
+            options: IngestOptions {
+                commit_interval_ms: 20,
+                discovery_interval_ms: 50,
+                ..IngestOptions::default()
+            },
         }
     }
 
@@ -110,15 +116,10 @@ impl World {
             .expect("a runtime");
         let tasks = Tasks::new("test");
         self.seed += 1;
-        let options = IngestOptions {
-            commit_interval_ms: 20,
-            discovery_interval_ms: 50,
-            ..IngestOptions::default()
-        };
         let guard = runtime.enter();
         let ingest = Ingest::start_with(
             vec![source],
-            options,
+            self.options.clone(),
             Arc::clone(&self.log) as _,
             self.store.clone(),
             SystemClock::shared(),

@@ -117,3 +117,23 @@ fn kept(bytes: &[u8], begin: usize, end: usize) -> Result<(Token, usize), &'stat
 pub(super) fn float(written: &str) -> Option<f64> {
     written.parse().ok()
 }
+
+/// Digits that tell every double from its neighbours: whoever writes a double writes no more of them.
+const DOUBLE_DIGITS_MAX: usize = 17;
+
+/// Whether the number may have been a double. Zeros before its other digits and behind them do not count.
+pub(super) fn has_digits_of_double(written: &str) -> bool {
+    let mantissa = written.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
+    let (mut count, mut zeros) = (0, 0);
+    for digit in mantissa.filter(u8::is_ascii_digit) {
+        match digit {
+            b'0' if count == 0 => {}
+            b'0' => zeros += 1,
+            _ => {
+                count += zeros + 1;
+                zeros = 0;
+            }
+        }
+    }
+    count <= DOUBLE_DIGITS_MAX
+}

@@ -148,6 +148,11 @@ impl<'a> Value<'a> {
         self.token.is(Kind::Number) && self.as_u64().is_none()
     }
 
+    /// Whether this is such a number, and with no more digits than tell doubles apart.
+    pub(crate) fn fits_double(self) -> bool {
+        self.is_float() && self.as_number().is_some_and(number::has_digits_of_double)
+    }
+
     /// A text, without escapes.
     #[inline(always)]
     pub(crate) fn as_str(self) -> Option<&'a str> {

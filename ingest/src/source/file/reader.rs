@@ -20,7 +20,7 @@ pub(super) struct Reader {
     directory: PathBuf,
     segments: BTreeMap<String, Segment>,
     assigned: BTreeMap<Partition, i64>,
-    /// Partitions of which records were passed over because they were not assigned.
+    /// Partitions that are not assigned, and of which records may lie behind the place of reading.
     passed: BTreeSet<Partition>,
     /// The segment being read, and how far.
     current: Option<(String, u64)>,
@@ -39,9 +39,7 @@ impl Reader {
     /// Looks at everything that is new since the last time.
     pub(super) fn discover(&mut self, asked_at: Duration) -> Result<Vec<Discovered>> {
         self.refresh()?;
-        for segment in self.segments.values_mut() {
-            segment.scan()?;
-        }
+        self.scan()?;
         let mut known: BTreeMap<Partition, (i64, i64)> = BTreeMap::new();
         for (partition, (low, high)) in self.segments.values().flat_map(Segment::partitions) {
             let bounds = known.entry(partition).or_insert((low, high));
@@ -69,22 +67,42 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn assign(&mut self, positions: BTreeMap<Partition, i64>) {
+    /// Notes what all segments hold by now.
+    fn scan(&mut self) -> Result<()> {
+        let last = self.segments.keys().next_back().cloned();
+        for (name, segment) in &mut self.segments {
+            segment.scan(Some(name) != last.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Reads these from these positions on. After a failure it reads what it read before.
+    pub(super) fn assign(&mut self, positions: BTreeMap<Partition, i64>) -> Result<()> {
         let moved = positions
             .iter()
             .any(|(partition, position)| match self.assigned.get(partition) {
                 Some(known) => known != position,
                 None => self.passed.contains(partition),
             });
+        if moved {
+            // Reading may be beyond what is known of its segment, and in the next one: what lies between would be passed over.
+            self.scan()?;
+        }
+        // What leaves may come back at an earlier position: others did not commit all that was read here.
+        let left = self.assigned.keys().filter(|left| !positions.contains_key(*left));
+        self.passed.extend(left.cloned());
         self.assigned = positions;
         if moved {
             self.rewind();
         }
+        Ok(())
     }
 
-    /// Back to the first segment with something to read.
+    /// To the first segment with something to read. Whatever is not assigned may have records before it.
     fn rewind(&mut self) {
-        self.passed.clear();
+        let known = self.segments.values().flat_map(Segment::partitions);
+        let unassigned = known.filter(|(partition, _)| !self.assigned.contains_key(partition));
+        self.passed = unassigned.map(|(partition, _)| partition).collect();
         let wanted = |segment: &&Segment| {
             segment
                 .partitions()

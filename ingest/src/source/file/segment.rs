@@ -61,10 +61,10 @@ impl Segment {
         numbers.is_some_and(|numbers| numbers.contains_key(&partition.number))
     }
 
-    /// Notes the partitions of lines that are new.
-    pub(super) fn scan(&mut self) -> Result<()> {
+    /// Notes the partitions of lines that are new: of just those that [`Self::read`] brings.
+    pub(super) fn scan(&mut self, sealed: bool) -> Result<()> {
         loop {
-            let chunk = self.read(self.scanned, false)?;
+            let chunk = self.read(self.scanned, sealed)?;
             let mut used = 0;
             for line in chunk.lines() {
                 if !line.is_empty() {

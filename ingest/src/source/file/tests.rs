@@ -112,6 +112,49 @@ async fn positions_may_move() {
     assert_eq!(offsets(&mut source).await, expected(&[("a", 1)]));
 }
 
+// Goal: a partition that was another's for a while is read from where it is given back, wherever reading is by then. Method: one that leaves
+// and comes back at an earlier position; one whose records are all in a segment that a rewind for another one leaves behind.
+#[tokio::test]
+async fn partitions_come_back() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let lines = [line("a", 0), line("a", 1), line("b", 0)].join("\n");
+    append(&folder.path().join("1.jsonl"), &format!("{lines}\n"));
+    append(&folder.path().join("2.jsonl"), &format!("{}\n", line("b", 1)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    source.partitions().await.expect("readable segments");
+    for (positions, read) in [
+        (vec![("a", 0)], vec![("a", 0), ("a", 1)]),
+        (vec![], vec![]),
+        (vec![("a", 1)], vec![("a", 1)]),
+        (vec![("b", 0)], vec![("b", 0), ("b", 1)]),
+        (vec![("b", 1)], vec![("b", 1)]),
+        (vec![("a", 0), ("b", 2)], vec![("a", 0), ("a", 1)]),
+    ] {
+        let positions: Vec<_> = positions.iter().map(|(topic, at)| (partition(topic), *at)).collect();
+        source.assign(&positions).await.expect("assigned");
+        assert_eq!(offsets(&mut source).await, expected(&read), "{positions:?}");
+    }
+}
+
+// Goal: what was read since partitions were last looked for is read again where its position moves back. Method: a record behind the last look,
+// and a segment after it that reading has met already.
+#[tokio::test]
+async fn positions_move_back_behind_the_last_look() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (first, second) = (folder.path().join("1.jsonl"), folder.path().join("2.jsonl"));
+    append(&first, &format!("{}\n", line("a", 0)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    source.partitions().await.expect("readable segments");
+    source.assign(&[(partition("a"), 0)]).await.expect("assigned");
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 0)]));
+    append(&first, &format!("{}\n", line("a", 1)));
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 1)]));
+    append(&second, &format!("{}\n", line("a", 2)));
+    assert_eq!(offsets(&mut source).await, expected(&[]));
+    source.assign(&[(partition("a"), 1)]).await.expect("assigned");
+    assert_eq!(offsets(&mut source).await, expected(&[("a", 1), ("a", 2)]));
+}
+
 // Goal: a broken line is a record with a fault in a partition of its own, once, and the rest goes on. Method: broken lines.
 #[tokio::test]
 async fn broken_lines_are_told() {
@@ -139,6 +182,30 @@ async fn broken_lines_are_told() {
         .expect("assigned");
     let poll = source.poll(BOUNDS).await.expect("readable segments");
     assert_eq!(poll.records.iter().filter(|record| record.fault.is_some()).count(), 1);
+}
+
+// Goal: what a segment ends with is known though its end is missing, once another one follows. Method: a whole record, and a torn one.
+#[tokio::test]
+async fn tails_without_end_are_known() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| folder.path().join(name);
+    append(&path("1.jsonl"), &format!("{}\n{}", line("a", 0), line("a", 1)));
+    append(&path("2.jsonl"), &line("a", 2)[..30]);
+    append(&path("3.jsonl"), &format!("{}\n", line("a", 2)));
+    let mut source = FileSource::new(folder.path(), SystemClock::shared());
+    let found = source.partitions().await.expect("readable segments");
+    let bounds: Vec<_> = found
+        .iter()
+        .map(|found| (found.partition.clone(), found.low, found.high))
+        .collect();
+    let torn = partition("file:2.jsonl");
+    assert_eq!(bounds, [(partition("a"), 0, 3), (torn.clone(), 0, 1)]);
+    source
+        .assign(&[(partition("a"), 0), (torn, 0)])
+        .await
+        .expect("assigned");
+    let all = [("a", 0), ("a", 1), ("file:2.jsonl", 0), ("a", 2)];
+    assert_eq!(offsets(&mut source).await, expected(&all));
 }
 
 // Goal: payloads come out as they went in. Method: a line of each spelling.

@@ -29,6 +29,40 @@ fn a_commit_ends_with_its_worker() {
     process.stop();
 }
 
+// Goal: leases are kept while a full batch waits for one that is on its way. Method: batches of a record each, a catalog that takes no commit for a
+// while, and how often it is asked for leases meanwhile.
+#[test]
+fn leases_are_kept_while_a_batch_waits() {
+    let mut world = World::new();
+    world.options.commit_bytes = 1;
+    world.options.lease_ttl_ms = 3 * world.options.discovery_interval_ms;
+    world.log.inject(std::iter::repeat_n(Fault::Unavailable, 7));
+    world.append("a.public.users", 5, 100);
+    let process = world.start();
+    wait_for(&process, || world.log.calls() >= 2);
+    let before = world.log.asked();
+    wait_for(&process, || world.log.calls() >= 6);
+    assert!(world.log.asked() > before + 2);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    process.stop();
+}
+
+// Goal: what was committed keeps its files where the answer cannot be read, and is read no second time. Method: such an answer to a batch, and
+// another batch after it.
+#[test]
+fn an_answer_that_cannot_be_read_is_none() {
+    let mut world = World::new();
+    world.log.inject([Fault::AnswerBroken]);
+    world.append("a.public.users", 5, 100);
+    let process = world.start();
+    world.wait(&process);
+    world.append("a.public.users", 5, 100);
+    world.wait(&process);
+    assert_eq!(world.stored(&process.runtime), world.written);
+    process.stop();
+}
+
 // Goal: a delete without a value has its place behind the last change of its partition, whoever wrote that. Method: changes of two
 // partitions, a new process each time, then deletes alone, twice.
 #[test]
@@ -103,6 +137,7 @@ fn step() -> impl Strategy<Value = Step> {
     let fault = prop_oneof![
         Just(Fault::None),
         Just(Fault::AnswerLost),
+        Just(Fault::AnswerBroken),
         Just(Fault::RequestLost),
         Just(Fault::Unavailable),
         Just(Fault::TableMoved),
