@@ -85,7 +85,9 @@ pub(super) fn guard(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         }
         Expr::AggregateFunction(mut aggregate) => {
             let params = &mut aggregate.params;
-            let changed = of_filtered(&mut params.args, params.filter.as_deref(), schema)?;
+            // Distinct values are sorted by nothing but themselves: keys have to stay the arguments that they are.
+            let keys = params.order_by.iter_mut().map(|key| &mut key.expr);
+            let changed = of_filtered(params.args.iter_mut().chain(keys), params.filter.as_deref(), schema)?;
             Ok(Transformed::new_transformed(
                 Expr::AggregateFunction(aggregate),
                 changed,
@@ -93,15 +95,19 @@ pub(super) fn guard(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> 
         }
         Expr::WindowFunction(mut window) => {
             let params = &mut window.params;
-            let changed = of_filtered(&mut params.args, params.filter.as_deref(), schema)?;
+            let changed = of_filtered(params.args.iter_mut(), params.filter.as_deref(), schema)?;
             Ok(Transformed::new_transformed(Expr::WindowFunction(window), changed))
         }
         expr => Ok(Transformed::no(expr)),
     }
 }
 
-/// Lets the arguments of an aggregate that could fail be computed of the rows that its filter lets pass.
-fn of_filtered(arguments: &mut [Expr], filter: Option<&Expr>, schema: &DFSchema) -> Result<bool> {
+/// Lets the arguments of an aggregate that could fail, and what it sorts them by, be computed of the rows that its filter lets pass.
+fn of_filtered<'a>(
+    arguments: impl Iterator<Item = &'a mut Expr>,
+    filter: Option<&Expr>,
+    schema: &DFSchema,
+) -> Result<bool> {
     let Some(filter) = filter.filter(|filter| !has_query(filter) && !filter.is_volatile()) else {
         return Ok(false);
     };
@@ -277,6 +283,11 @@ mod tests {
             ("count(DISTINCT 20 / n) FILTER (WHERE n <> 0)", "4"),
             ("bool_or(20 / n > 4) FILTER (WHERE n <> 0)", "true"),
             ("max(CAST(t AS int)) FILTER (WHERE t <> 'x')", "7"),
+            (
+                "array_to_string(array_agg(DISTINCT CAST(t AS int) ORDER BY CAST(t AS int)) FILTER (WHERE t <> 'x'), '-')",
+                "4-5-6-7",
+            ),
+            ("string_agg(t, '' ORDER BY 20 / n) FILTER (WHERE n <> 0)", "7654"),
         ] {
             let sql = format!("SELECT {aggregate} {rows} GROUP BY id > 0");
             assert_eq!(lake.lines(&sql).await, [wanted], "{aggregate}");

@@ -141,7 +141,7 @@ impl AdaptivePlanner {
             state_builder,
             plan,
             job_id,
-            Self::default_optimizers(plan_id_generator, None),
+            Self::default_optimizers(plan_id_generator, vec![]),
         )
     }
 
