@@ -12,6 +12,7 @@ use super::tables::TableRow;
 use super::users::{USERS_MAX, change_user};
 use super::{Shared, State};
 use crate::command::{GrantOn, Outcome, PolicyOp, PolicyRefusal, Refusal};
+use tidewater_core::reserved::OPS;
 use tidewater_security::policy::{NAME_BYTES_MAX, PUBLIC};
 use tidewater_security::{
     Grant, Grantee, Membership, Object, Policy, Privilege, PrivilegeSet, Resource, TOKEN_TTL_MS_MAX, TokenRow,
@@ -31,9 +32,6 @@ pub const TOKENS_MAX: usize = 10_000;
 
 /// Longest name of a role or user.
 pub const GRANTEE_BYTES_MAX: usize = NAME_BYTES_MAX;
-
-/// The namespace of what a process knows of itself: SQL has tables in it, the catalog has not.
-const OPS: &str = "ops";
 
 /// What is kept: the policy without the names of its objects, which are the tables' and views' own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,6 +221,7 @@ impl State {
     fn require_resource(&self, on: &Resource) -> Result<(), Refusal> {
         match on {
             Resource::Warehouse => Ok(()),
+            // SQL has tables in it, the catalog need not have it.
             Resource::Namespace(levels) if levels.iter().eq([OPS]) => Ok(()),
             Resource::Namespace(levels) => self.require_namespace(levels),
             Resource::Object(id) | Resource::Column { object: id, .. } => match self.object(*id) {
