@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use iceberg::spec::TableMetadata;
+use tidewater_core::reserved::OPS;
 use tidewater_core::{ErrorKind, Namespace, TableName};
 use tidewater_table::{Added, Catalog, Change, FileStore, LoadedTable, NewTable, ScanFile, TableError, schema};
 
@@ -19,9 +20,6 @@ use crate::target;
 
 use super::events::Sequence;
 
-/// Namespace of the tables that serve operations.
-const NAMESPACE: &str = "ops";
-
 /// Summary key of the generation that the tombstones are of.
 const GENERATION_KEY: &str = "tidewater.generation";
 
@@ -31,7 +29,7 @@ pub(super) const FILES_COUNT_MAX: usize = 16;
 /// `ops.tombstones__<schema>__<name>`.
 pub(crate) fn name(model: &TableName) -> Result<TableName> {
     let schema = model.namespace().levels().join("_");
-    Namespace::single(NAMESPACE)
+    Namespace::single(OPS)
         .and_then(|namespace| TableName::new(namespace, format!("tombstones__{schema}__{}", model.name())))
         .map_err(|error| PipelineError::Table {
             table: model.clone(),
