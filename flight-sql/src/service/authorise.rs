@@ -10,6 +10,7 @@ mod commands;
 mod grants;
 mod held;
 mod hidden;
+mod makers;
 
 #[cfg(test)]
 pub(super) use about::About;

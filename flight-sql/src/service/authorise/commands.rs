@@ -1,22 +1,20 @@
 //! What a command takes: privileges on what it changes, and SELECT on what it reads for that.
 
+mod checks;
+mod reads;
+
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, TableFactor, Visit, Visitor};
-use uuid::Uuid;
+use datafusion::sql::sqlparser::ast::Expr;
 
-use tidewater_core::reserved::is_reserved;
-use tidewater_core::{Namespace, TableName};
+use tidewater_core::TableName;
 use tidewater_engine::sql::{Action, AlterTable, Call, Existing, Merge, Name, Object, Overwrite, RowTarget};
-use tidewater_engine::{BulkLoad, Command, EngineError, IfExists, Made, SessionOptions};
+use tidewater_engine::{BulkLoad, Command, IfExists, SessionOptions};
 use tidewater_security::policy::Privilege::{Admin, Alter, Create, Delete, Drop, Insert, Select, Update};
-use tidewater_security::{Access, PolicyChange, Principal, Privilege, PrivilegeSet, Target, Whom};
-use tidewater_table::marks::is_mark;
-use tidewater_table::{CatalogFault, Meant, TableError};
+use tidewater_security::{Access, Principal, Privilege};
+use tidewater_table::Meant;
 
 use super::about::About;
-use super::{denied, denied_on};
 use crate::error::QueryError;
 use crate::service::QueryService;
 
@@ -82,56 +80,6 @@ impl QueryService {
             IfExists::Replace => may.on(Object::Table, &load.table, REPLACES).await?,
             IfExists::Append | IfExists::Fail => inserts,
         }))
-    }
-
-    /// What somebody made is theirs: nobody else could let them at it.
-    pub(in crate::service) async fn give_to_maker(
-        &self,
-        principal: &Principal,
-        options: &SessionOptions,
-        command: &Command,
-        made: Made,
-    ) -> Result<(), QueryError> {
-        let target = match command {
-            Command::CreateTable(create) => Target::of_name(&self.table_name(options, &create.name)?),
-            Command::CreateView(create) => Target::of_name(&self.table_name(options, &create.name)?),
-            Command::CreateSchema { name, .. } => Target::Namespace(name.schema()?.levels().to_vec()),
-            _ => return Ok(()),
-        };
-        let uuid = match made {
-            Made::Object(uuid) => Some(uuid),
-            Made::Schema => None,
-        };
-        self.give(principal, options, target, uuid).await
-    }
-
-    /// The same of this, if the table or view of that name still has this uuid.
-    pub(in crate::service) async fn give(
-        &self,
-        principal: &Principal,
-        options: &SessionOptions,
-        made: Target,
-        uuid: Option<Uuid>,
-    ) -> Result<(), QueryError> {
-        let (Some(access), Some(policy)) = (&options.access, &self.0.policy) else {
-            return Ok(());
-        };
-        let on = match &made {
-            Target::Object { namespace, name } => access.on_object(namespace, name, None),
-            Target::Namespace(levels) => access.on_namespace(levels),
-            Target::Warehouse => return Ok(()),
-        };
-        if on.has(Admin) {
-            return Ok(());
-        }
-        let change = PolicyChange::Grant {
-            privileges: PrivilegeSet::from(Admin),
-            columns: Vec::new(),
-            on: made,
-            uuid,
-            to: vec![Whom::User(principal.name.clone())],
-        };
-        Ok(policy.change(&change).await?)
     }
 
     pub(super) fn table_name(&self, options: &SessionOptions, name: &Name) -> Result<TableName, QueryError> {
@@ -349,31 +297,6 @@ impl May<'_> {
         Ok(meant)
     }
 
-    /// Refuses subqueries in these expressions over tables of which nothing may be read. Which columns they name is seen in the plan of the
-    /// statement, before it does anything.
-    async fn reads_in(&self, expressions: impl IntoIterator<Item = &Expr>) -> Result<(), QueryError> {
-        let mut sources = Sources::default();
-        for expression in expressions {
-            let _: ControlFlow<()> = expression.visit(&mut sources);
-        }
-        for source in sources.found {
-            // One that cannot be planned by itself is told of where the statement is.
-            if let Err(error @ QueryError::Security(_)) = self.reads(&format!("SELECT 1 FROM {source}")).await {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses a query that reads what they may not, before anything is done. The plans that are carried out are judged once more.
-    async fn reads(&self, query: &str) -> Result<(), QueryError> {
-        let service = self.service;
-        let options = service.0.sessions.options(query, self.options.clone()).await;
-        let session = service.0.engine.session(tidewater_engine::Class::Interactive, &options);
-        let plan = Box::pin(service.0.engine.plan(&session, query)).await;
-        Ok(plan.map(drop)?)
-    }
-
     fn name(&self, name: &Name) -> Result<TableName, QueryError> {
         self.service.table_name(self.options, name)
     }
@@ -384,158 +307,6 @@ impl May<'_> {
             Some(target) => Ok(target.table.clone()),
             None => self.name(name),
         }
-    }
-
-    fn on_warehouse(&self, privilege: Privilege) -> Result<(), QueryError> {
-        match self.access.on_warehouse().has(privilege) {
-            true => Ok(()),
-            false => Err(denied_on(self.principal, privilege, "the warehouse")),
-        }
-    }
-
-    /// Refuses properties by which ingest and models know their tables: who could set them would be given other people's rows.
-    fn marks<'k>(&self, mut properties: impl Iterator<Item = &'k String>) -> Result<(), QueryError> {
-        match properties.find(|property| is_mark(property)) {
-            Some(_) if self.access.on_warehouse().has(Admin) => Ok(()),
-            Some(mark) => {
-                let what = format!("the warehouse, which the property {mark:?} takes");
-                Err(denied_on(self.principal, Admin, &what))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses schemas of processes and nodes: whoever made one would have all that is in it.
-    fn unreserved(&self, schema: &Namespace) -> Result<(), QueryError> {
-        match is_reserved(schema.levels()) && !self.access.on_warehouse().has(Admin) {
-            true => {
-                let what = format!("the warehouse, which the schema {schema} takes");
-                Err(denied_on(self.principal, Admin, &what))
-            }
-            false => Ok(()),
-        }
-    }
-
-    fn creates_in(&self, namespace: &Namespace) -> Result<(), QueryError> {
-        self.on_schema(namespace, Create)
-    }
-
-    fn on_schema(&self, namespace: &Namespace, privilege: Privilege) -> Result<(), QueryError> {
-        let levels = namespace.levels();
-        if !self.access.sees_namespace(levels) {
-            return Err(missing(format!("namespace {namespace}")));
-        }
-        match self.access.on_namespace(levels).has(privilege) {
-            true => Ok(()),
-            false => Err(denied_on(self.principal, privilege, &format!("schema {namespace}"))),
-        }
-    }
-
-    /// Refuses what a table or view is in the way of, in the words for what is not there if it may not be known of. Answers which one it is.
-    async fn on(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<Meant, QueryError> {
-        let not_there = || match what {
-            Object::View => missing(format!("view {name}")),
-            _ => EngineError::TableNotFound { table: name.clone() }.into(),
-        };
-        if !QueryService::sees(Some(self.access), name) && !self.exists_for_replacing(needs) {
-            return Err(not_there());
-        }
-        let found = self.uuid(name).await?;
-        // What comes to bear the name until the statement is carried out was granted to nobody by that name.
-        let uuid = Some(found.unwrap_or_default());
-        let levels = name.namespace().levels();
-        for one in needs {
-            if !self.access.on_object(levels, name.name(), uuid).has(*one) {
-                return Err(match found {
-                    Some(_) => denied(self.principal, *one, name),
-                    None => not_there(),
-                });
-            }
-        }
-        Ok(Meant {
-            name: name.clone(),
-            uuid: found,
-        })
-    }
-
-    /// What makes way for something new, which takes these, if anything is there.
-    async fn makes(&self, what: Object, name: &TableName, needs: &[Privilege]) -> Result<About, QueryError> {
-        match self.uuid(name).await? {
-            Some(_) => Ok(About::Meant(self.on(what, name, needs).await?)),
-            None => Ok(About::New),
-        }
-    }
-
-    /// Whoever replaces something was told by its being there that it is.
-    fn exists_for_replacing(&self, needs: &[Privilege]) -> bool {
-        needs.contains(&Drop) && needs.len() > 1
-    }
-
-    /// The uuid of what bears the name now.
-    async fn uuid(&self, name: &TableName) -> Result<Option<Uuid>, QueryError> {
-        let catalog = self.service.0.engine.catalog();
-        let failed = |fault: CatalogFault| QueryError::from(EngineError::from(TableError::from(fault)));
-        if let Some(table) = catalog.load_table(name).await.map_err(failed)? {
-            return Ok(Some(table.metadata.uuid()));
-        }
-        let view = catalog.load_view(name).await.map_err(failed)?;
-        Ok(view.map(|view| view.uuid))
-    }
-}
-
-/// What stands behind FROM, calls of functions (`changes('s.t')`) among it.
-#[derive(Default)]
-struct Sources {
-    found: BTreeSet<String>,
-    /// Names that each of the queries around gives to queries of its own (`WITH`), which were visited too.
-    own: Vec<BTreeSet<String>>,
-}
-
-impl Sources {
-    fn is_own(&self, name: &ObjectName) -> bool {
-        let [part] = name.0.as_slice() else {
-            return false;
-        };
-        let name = part.as_ident().map(called);
-        name.is_some_and(|name| self.own.iter().any(|own| own.contains(&name)))
-    }
-}
-
-impl Visitor for Sources {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let own = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.own.push(own.map(|own| called(&own.alias.name)).collect());
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.own.pop();
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
-        match factor {
-            // A table that is called so too is seen in the plan of the statement.
-            TableFactor::Table { name, args: None, .. } if self.is_own(name) => {}
-            TableFactor::Table { name, args: None, .. } => {
-                self.found.insert(name.to_string());
-            }
-            TableFactor::Table { .. } | TableFactor::Function { .. } => {
-                self.found.insert(factor.to_string());
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// A name as it counts.
-fn called(name: &Ident) -> String {
-    match name.quote_style {
-        Some(_) => name.value.clone(),
-        None => name.value.to_ascii_lowercase(),
     }
 }
 
@@ -568,8 +339,4 @@ fn no_error(gone: Result<About, QueryError>, if_exists: bool) -> Result<Verdict,
             (_, true) => Ok(Verdict::DoesNothing),
         },
     }
-}
-
-fn missing(what: String) -> QueryError {
-    EngineError::from(TableError::from(CatalogFault::NotFound { what })).into()
 }
