@@ -1,17 +1,20 @@
 //! Passwords, tokens and certificates to principals.
 
+mod passwords;
+mod tokens;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::PasswordHash;
 use serde::{Deserialize, Serialize};
 
-use tidewater_core::{SharedClock, SharedRng};
+use tidewater_core::SharedClock;
 
+pub use self::passwords::hash_password;
 use crate::attempts::Attempts;
 use crate::authorizer::Grants;
 use crate::error::SecurityError;
@@ -19,8 +22,8 @@ use crate::logins::{Logins, Way};
 use crate::oidc::Oidc;
 use crate::policy::Policy;
 use crate::principal::Principal;
-use crate::scram::{ScramExchange, ScramVerifier};
-use crate::token::{Claims, TokenKey};
+use crate::scram::ScramVerifier;
+use crate::token::TokenKey;
 
 /// How long the token of a login is good for where nobody says otherwise: a working day.
 pub const TOKEN_TTL_MS: i64 = 12 * 60 * 60 * 1000;
@@ -295,217 +298,6 @@ impl Authenticator {
         }
     }
 
-    /// Checks a password. Takes tens of milliseconds of CPU by design: call it off the async threads.
-    /// A token is accepted in place of the password, since many tools only know passwords.
-    pub fn login(&self, user: &str, password: &str) -> Result<Principal, SecurityError> {
-        self.login_from(user, password, None)
-    }
-
-    /// The same for somebody at this address, who waits after many failures from there.
-    pub fn login_from(&self, user: &str, password: &str, address: Option<IpAddr>) -> Result<Principal, SecurityError> {
-        if !self.required() {
-            return Ok(Principal::local());
-        }
-        if let Ok(principal) = self.verify(password)
-            && principal.name == user
-        {
-            return self.noted(Way::Token, Some(user), address, Ok(principal));
-        }
-        let login = self.try_password(user, password, address);
-        self.noted(Way::Password, Some(user), address, login)
-    }
-
-    fn try_password(&self, user: &str, password: &str, address: Option<IpAddr>) -> Result<Principal, SecurityError> {
-        self.attempts.check(user, address, self.clock.now_ms())?;
-        let checked = self.check_password(user, password);
-        match &checked {
-            Ok(_) => self.attempts.succeeded(user, address),
-            Err(SecurityError::BadCredentials) => self.attempts.failed(user, address, self.clock.now_ms()),
-            Err(_) => {}
-        }
-        checked
-    }
-
-    fn check_password(&self, user: &str, password: &str) -> Result<Principal, SecurityError> {
-        let found = self.find(user, &self.policy());
-        // Who is no user, or is disabled, waits as long as who is one: the time must not tell.
-        let found = found.filter(|found| !found.password_hash.is_empty());
-        let text = match &found {
-            Some(found) => found.password_hash.as_str(),
-            None => nobodys_hash(),
-        };
-        let fits = fits(text, password).ok_or_else(|| SecurityError::BadHash { user: user.into() })?;
-        match found.filter(|_| fits) {
-            Some(found) => Ok(found.principal),
-            None => Err(SecurityError::BadCredentials),
-        }
-    }
-
-    /// Whether anybody can log in by SCRAM.
-    pub fn knows_scram(&self) -> bool {
-        let kept = || self.policy().users.values().any(|row| row.password.is_some());
-        self.users.values().any(|user| user.scram.is_some()) || kept()
-    }
-
-    /// Whether this user can only log in with the password itself, or with a token in its place: they have no verifier, or only an
-    /// issuer may know them.
-    pub fn wants_password(&self, user: &str) -> bool {
-        match self.users.get(user) {
-            Some(user) => user.scram.is_none(),
-            None => match self.policy().users.get(user) {
-                Some(row) => row.password.is_none(),
-                None => self.believes(),
-            },
-        }
-    }
-
-    /// Answers a client's first message of SCRAM-SHA-256. Whether there is such a user shows in nothing but the end.
-    ///
-    /// # Errors
-    /// [`SecurityError::BadExchange`] for what is no message of the mechanism, [`SecurityError::TooManyAttempts`] for somebody at
-    /// this address who has to wait.
-    pub fn scram(
-        &self,
-        user: &str,
-        address: Option<IpAddr>,
-        first: &[u8],
-        rng: &SharedRng,
-    ) -> Result<(ScramExchange, String), SecurityError> {
-        let begun = self.attempts.check(user, address, self.clock.now_ms()).and_then(|()| {
-            let found = self.find(user, &self.policy());
-            let verifier = found.as_ref().and_then(|found| found.scram.as_ref());
-            ScramExchange::begin(user, verifier, first, &self.key, rng)
-        });
-        // That it began well is no login yet.
-        self.noted_if_refused(Way::Scram, Some(user), address, begun)
-    }
-
-    /// Checks a client's proof; who it is, and what to answer.
-    ///
-    /// # Errors
-    /// [`SecurityError::BadCredentials`] for a wrong password or a user who is not there, [`SecurityError::BadExchange`] for
-    /// what is no message of the mechanism.
-    pub fn proven(
-        &self,
-        user: &str,
-        address: Option<IpAddr>,
-        exchange: ScramExchange,
-        last: &[u8],
-    ) -> Result<(Principal, String), SecurityError> {
-        // Who was disabled meanwhile, or has another password, or is another one of the name, has proven nothing.
-        let found = self.find(user, &self.policy());
-        let found = found.filter(|found| found.scram.as_ref().is_some_and(|now| exchange.is_by(now)));
-        let finished = exchange.finish(last);
-        let proven = finished.and_then(|answer| match found {
-            Some(found) => Ok((found.principal, answer)),
-            None => Err(SecurityError::BadCredentials),
-        });
-        match &proven {
-            Ok(_) => self.attempts.succeeded(user, address),
-            Err(_) => self.attempts.failed(user, address, self.clock.now_ms()),
-        }
-        self.noted(Way::Scram, Some(user), address, proven)
-    }
-
-    /// A token for a principal who is in.
-    pub fn issue(&self, principal: &Principal) -> String {
-        self.issue_for(principal, self.login_ttl_ms).1
-    }
-
-    /// A token for a principal who came in by what was shown. If that was one of our tokens, the new one counts as given when it was: what
-    /// takes back all of before takes back both, also where that is heard of only after this one was given. With for how many milliseconds
-    /// it is good: no longer than a token may be that was given then.
-    pub fn issue_by(&self, principal: &Principal, shown: &str) -> (String, i64) {
-        let now_ms = self.clock.now_ms();
-        let shown = Claims::open(&self.key, shown, now_ms).ok();
-        let shown = shown.filter(|claims| claims.subject == principal.name);
-        let issued_ms = shown.map_or(now_ms, |claims| claims.issued_ms.min(now_ms));
-        let longest_ms = issued_ms.saturating_add(crate::TOKEN_TTL_MS_MAX);
-        let until_ms = now_ms.saturating_add(self.login_ttl_ms).min(longest_ms);
-        let token = self.made(principal, issued_ms, until_ms).seal(&self.key);
-        (token, until_ms.saturating_sub(now_ms))
-    }
-
-    /// A token that is good for `ttl_ms`, with what it says.
-    pub fn issue_for(&self, principal: &Principal, ttl_ms: i64) -> (Claims, String) {
-        let now_ms = self.clock.now_ms();
-        let claims = self.made(principal, now_ms, now_ms.saturating_add(ttl_ms));
-        let token = claims.seal(&self.key);
-        (claims, token)
-    }
-
-    fn made(&self, principal: &Principal, issued_ms: i64, until_ms: i64) -> Claims {
-        let number = self.issued.fetch_add(1, Ordering::Relaxed);
-        Claims::new(&self.key, &principal.name, issued_ms, until_ms, number).of_account(principal.account())
-    }
-
-    /// The principal of a token.
-    pub fn verify(&self, token: &str) -> Result<Principal, SecurityError> {
-        self.verify_by(token, &self.policy())
-    }
-
-    /// The same by a policy that the caller has at hand.
-    pub fn verify_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
-        let claims = Claims::open(&self.key, token, self.clock.now_ms())?;
-        self.named_by(claims, policy)
-    }
-
-    /// Whom a token of ours was for that has expired and is good but for that: it was not taken back, and they may come in. It lets nobody in:
-    /// they have to show their password.
-    pub fn subject_of_expired(&self, token: &str) -> Option<String> {
-        let claims = Claims::open_expired(&self.key, token, self.clock.now_ms())?;
-        let named = self.named_by(claims, &self.policy());
-        named.ok().map(|principal| principal.name)
-    }
-
-    /// The principal of what a token says, whatever its time.
-    fn named_by(&self, claims: Claims, policy: &Policy) -> Result<Principal, SecurityError> {
-        let configured = self.configures(&claims.subject);
-        let row = policy.users.get(&claims.subject).filter(|_| !configured);
-        let theirs = match row {
-            Some(row) => claims.account == Some(row.id) && row.heeds_token_of(claims.issued_ms),
-            // Who was taken out of the configuration, or was dropped, is out, whatever tokens they hold.
-            None if self.required() && !configured => return Err(SecurityError::BadToken),
-            // A user of the name whom the catalog kept is another one.
-            None => claims.account.is_none(),
-        };
-        if !theirs || claims.is_revoked_by(policy) {
-            return Err(SecurityError::RevokedToken);
-        }
-        Ok(match row {
-            Some(row) => Principal::kept(claims.subject, row),
-            None => Principal::named(claims.subject),
-        })
-    }
-
-    /// The principal of a token, whoever of those that are believed issued it.
-    ///
-    /// # Errors
-    /// As [`Self::verify`] and [`Oidc::verify`]; [`SecurityError::ForeignToken`] too where an issuer calls somebody as a user of the
-    /// configuration, or of the catalog, is called.
-    pub async fn admit(&self, token: &str) -> Result<Principal, SecurityError> {
-        let policy = self.policy();
-        self.admit_by(token, &policy).await
-    }
-
-    /// The same by a policy that the caller has at hand.
-    ///
-    /// # Errors
-    /// As [`Self::admit`].
-    pub async fn admit_by(&self, token: &str, policy: &Policy) -> Result<Principal, SecurityError> {
-        let oidc = match &self.oidc {
-            Some(oidc) if Oidc::may_be(token) => oidc,
-            _ => return self.verify_by(token, policy),
-        };
-        let principal = oidc.verify(token, policy).await?;
-        match self.configures(&principal.name) || policy.users.contains_key(&principal.name) {
-            true => Err(SecurityError::ForeignToken {
-                reason: "it names one of this installation's own users",
-            }),
-            false => Ok(principal),
-        }
-    }
-
     /// The principal that a client's certificate names.
     ///
     /// # Errors
@@ -533,36 +325,6 @@ impl Authenticator {
             *known = policy;
         }
     }
-}
-
-/// Whether a password is that of a hash; none for what is no hash.
-fn fits(hash: &str, password: &str) -> Option<bool> {
-    let hash = PasswordHash::new(hash).ok()?;
-    Some(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-/// A hash that no password has, at the cost of all others.
-fn nobodys_hash() -> &'static str {
-    static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| {
-        let salt = SaltString::encode_b64(b"nobody's own salt").ok();
-        let hash = salt.and_then(|salt| {
-            Argon2::default()
-                .hash_password(b"nobody", &salt)
-                .ok()
-                .map(|hash| hash.to_string())
-        });
-        hash.unwrap_or_default()
-    })
-}
-
-/// The hash to put into the configuration for `password`.
-pub fn hash_password(password: &str, rng: &SharedRng) -> Result<String, SecurityError> {
-    let salt = SaltString::encode_b64(rng.uuid().as_bytes()).map_err(|_| SecurityError::BadCredentials)?;
-    let hash = Argon2::default()
-        .hash_password(password.as_bytes(), &salt)
-        .map_err(|_| SecurityError::BadCredentials)?;
-    Ok(hash.to_string())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use tidewater_core::{Clock, ManualClock, SeededRng};
+use tidewater_core::{Clock, ManualClock, SeededRng, SharedRng};
 
 use super::*;
 use crate::logins::Outcome;
