@@ -1,16 +1,15 @@
 //! What the catalog refuses and why, with the HTTP status and the Iceberg error type of each.
 
 mod coded;
+mod found;
+mod status;
 
-use iceberg::ErrorKind as IcebergErrorKind;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::command::{DropJobProblem, Ident, IngestRefusal, PolicyRefusal, ProducerRange, Refusal, Relation};
+use crate::command::{DropJobProblem, Ident, IngestRefusal, ProducerRange, Relation};
 use crate::raft::ConsensusError;
-use tidewater_core::{Coded, ErrorKind, Retry};
 use tidewater_security::SecurityError;
-use tidewater_table::TableError;
 
 /// How much of the path of a refused file is shown.
 const PATH_SHOWN_CHARS: usize = 300;
@@ -385,182 +384,11 @@ impl CatalogError {
         }
     }
 
-    /// What the table format found, while reading or writing metadata files of a table at `location`.
-    pub(crate) fn from_table(location: &str, error: TableError) -> Self {
-        let location = location.to_owned();
-        match error {
-            TableError::FileNotFound { location } => Self::MissingFile { location },
-            TableError::Unsupported { what } => Self::Unsupported { what },
-            TableError::Store { .. }
-            | TableError::Disk { .. }
-            | TableError::FileExists { .. }
-            | TableError::StoreTimeout { .. } => Self::Store {
-                action: "read or write metadata files of",
-                location,
-                source: Box::new(error),
-            },
-            error => Self::Damaged {
-                location,
-                reason: error.to_string(),
-            },
-        }
-    }
-
     /// The error itself, also when several requests share it.
     pub(crate) fn itself(&self) -> &Self {
         match self {
             Self::Shared(shared) => shared.itself(),
             other => other,
-        }
-    }
-
-    /// HTTP status and Iceberg error type.
-    pub fn status_and_type(&self) -> (u16, &str) {
-        match self {
-            Self::NoSuchNamespace { .. } => (404, "NoSuchNamespaceException"),
-            Self::NoSuchTable { .. } => (404, "NoSuchTableException"),
-            Self::NoSuchView { .. } => (404, "NoSuchViewException"),
-            Self::MissingFile { .. } => (404, "NotFoundException"),
-            Self::NoSuchEndpoint { .. } => (404, "NoSuchEndpointException"),
-            Self::NoSuchWarehouse { .. } => (404, "NoSuchWarehouseException"),
-            Self::NoSuchJob { .. } => (404, "NoSuchJobException"),
-            Self::NotDropped { .. } => (404, "NoSuchTableException"),
-            Self::PurgeBegun { .. } => (409, "PurgeBegunException"),
-            Self::DropJob { .. } => (409, "DropJobException"),
-            Self::NoSuchPlan { what: "plan" } => (404, "NoSuchPlanIdException"),
-            Self::NoSuchPlan { .. } => (404, "NoSuchPlanTaskException"),
-            Self::OutOfScope { .. } => (403, "ForbiddenException"),
-            Self::NamespaceExists
-            | Self::TableExists { .. }
-            | Self::UuidTaken { .. }
-            | Self::ViewExists { .. }
-            | Self::NameTaken { .. }
-            | Self::RenameTaken { .. } => (409, "AlreadyExistsException"),
-            Self::NamespaceNotEmpty => (409, "NamespaceNotEmptyException"),
-            Self::CommitFailed { .. } | Self::ViewCommitFailed { .. } => (409, "CommitFailedException"),
-            Self::JobVersion { .. } => (409, "JobVersionException"),
-            Self::Shared(shared) => shared.status_and_type(),
-            Self::AppendOverlap { .. } => (409, "AppendOverlapException"),
-            Self::BadDataFile { .. } => (400, "BadDataFileException"),
-            Self::Ingest(IngestRefusal::Fenced { .. }) => (409, "IngestFencedException"),
-            Self::Ingest(IngestRefusal::Gap { .. }) => (409, "IngestGapException"),
-            Self::BadRequest { .. } | Self::BadName { .. } | Self::BadLocation { .. } => (400, "BadRequestException"),
-            Self::InvalidView { .. } => (400, "IllegalArgumentException"),
-            Self::Unauthenticated { .. } => (401, "NotAuthorizedException"),
-            Self::TokenExpired => (419, "AuthenticationTimeoutException"),
-            Self::Unsupported { .. } | Self::NoCredential { .. } => (406, "UnsupportedOperationException"),
-            Self::TooLarge { .. } => (413, "RequestTooLargeException"),
-            Self::Unprocessable { .. } => (422, "UnprocessableEntityException"),
-            Self::Full { .. } => (429, "TooManyRequestsException"),
-            Self::Store { .. } | Self::NoSts { .. } => (503, "ServiceUnavailableException"),
-            Self::StateUnknown { .. } => (500, "CommitStateUnknownException"),
-            Self::DeadlineExceeded { .. } => (504, "CommitStateUnknownException"),
-            Self::SlowBody { .. } => (408, "RequestTimeoutException"),
-            Self::RoleExists { .. } => (409, "AlreadyExistsException"),
-            Self::NoSuchRole { .. } => (404, "NoSuchRoleException"),
-            Self::RoleCircle { .. } => (422, "UnprocessableEntityException"),
-            Self::Security(error) => match error.kind() {
-                ErrorKind::Denied => (403, "ForbiddenException"),
-                ErrorKind::Exhausted => (429, "TooManyRequestsException"),
-                ErrorKind::Invalid => (400, "BadRequestException"),
-                ErrorKind::Conflict => (409, "AlreadyExistsException"),
-                ErrorKind::NotFound => (404, "NoSuchUserException"),
-                _ => (500, "InternalServerError"),
-            },
-            Self::Damaged { .. } | Self::NotPurged { .. } | Self::Internal { .. } => (500, "InternalServerError"),
-            Self::Remembered { status, kind, .. } => (*status, kind),
-            Self::Consensus(error) => match error.retry() {
-                Retry::Safe => (503, "ServiceUnavailableException"),
-                Retry::Unknown => (500, "CommitStateUnknownException"),
-                _ if error.kind() == ErrorKind::Invalid => (413, "RequestTooLargeException"),
-                _ if error.kind() == ErrorKind::Conflict => (409, "ClusterConflictException"),
-                _ => (500, "InternalServerError"),
-            },
-        }
-    }
-
-    /// Whether the same request would be refused again for the same reason, so that its idempotency key keeps the answer.
-    pub(crate) fn is_final(&self) -> bool {
-        let (status, _) = self.status_and_type();
-        (400..500).contains(&status)
-            && !matches!(status, 401 | 408 | 419 | 429)
-            && !matches!(self, Self::Remembered { .. })
-    }
-
-    /// What a builder or a check of the `iceberg` crate found, while changing `table`.
-    pub(crate) fn from_iceberg(table: &Ident, error: &iceberg::Error) -> Self {
-        match error.kind() {
-            IcebergErrorKind::CatalogCommitConflicts => Self::CommitFailed {
-                table: table.clone(),
-                reason: error.message().to_owned(),
-            },
-            IcebergErrorKind::TableNotFound => Self::NoSuchTable { table: table.clone() },
-            IcebergErrorKind::FeatureUnsupported => Self::Unsupported {
-                what: error.message().to_owned(),
-            },
-            _ => {
-                // Its name for types that it does not know means nothing to clients.
-                let message = error
-                    .message()
-                    .replace(tidewater_table::disguise::STAND_IN_PRINTED, "a type of format 3");
-                Self::bad_request(format!("commit to {table} is not valid: {message}"))
-            }
-        }
-    }
-}
-
-impl From<Refusal> for CatalogError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NamespaceExists => Self::NamespaceExists,
-            Refusal::NoSuchNamespace { namespace } => Self::NoSuchNamespace {
-                namespace: namespace.join("."),
-            },
-            Refusal::NamespaceNotEmpty => Self::NamespaceNotEmpty,
-            Refusal::TableExists(table) => Self::TableExists { table },
-            Refusal::NoSuchTable(table) => Self::NoSuchTable { table },
-            Refusal::ViewExists(view) => Self::ViewExists { view },
-            Refusal::NoSuchView(view) => Self::NoSuchView { view },
-            Refusal::NameTaken { name, by } => Self::NameTaken { name, by },
-            Refusal::Stale(table) => Self::CommitFailed {
-                table,
-                reason: "others committed in between".into(),
-            },
-            Refusal::LocationTaken { location, by } => {
-                // Whoever asked need not know that it is there.
-                tracing::info!(%location, holder = %by, "a location is refused: another has it");
-                Self::BadLocation {
-                    location,
-                    reason: "it is, holds or lies in the location of another table or view".into(),
-                }
-            }
-            Refusal::UuidTaken { uuid, by } => {
-                tracing::info!(%uuid, holder = %by, "a table is refused: another one has its uuid");
-                Self::UuidTaken { uuid, by: None }
-            }
-            Refusal::Repeated => Self::bad_request("one request names a table or a partition twice"),
-            Refusal::Ingest(refusal) => Self::Ingest(refusal),
-            Refusal::JobVersion { version } => Self::JobVersion { version },
-            Refusal::NotDropped(table) => Self::NotDropped { table },
-            Refusal::PurgeBegun(table) => Self::PurgeBegun { table },
-            Refusal::DropJob { job, problem } => Self::DropJob { job, problem },
-            Refusal::Full { limit } => Self::Full { limit },
-            Refusal::Policy(PolicyRefusal::RoleExists { role }) => Self::RoleExists { role },
-            Refusal::Policy(PolicyRefusal::NoSuchRole { role }) => Self::NoSuchRole { role },
-            Refusal::Policy(PolicyRefusal::Circle { role, member }) => Self::RoleCircle { role, member },
-            Refusal::Policy(PolicyRefusal::Gone { object }) => Self::Unprocessable {
-                reason: format!("the table or view {object} was dropped meanwhile"),
-            },
-            Refusal::Policy(PolicyRefusal::UserExists { user }) => SecurityError::UserExists { user }.into(),
-            Refusal::Policy(PolicyRefusal::NoSuchUser { user }) => SecurityError::NoSuchUser { user }.into(),
-            Refusal::KeyReused => Self::Unprocessable {
-                reason: "the idempotency key was used for another request".into(),
-            },
-            Refusal::Remembered { status, kind, message } => Self::Remembered { status, kind, message },
-            // Who appends looks at the state first, so that this is somebody else's append of the same moment.
-            Refusal::AppendOverlap { producer, .. } => {
-                Self::bad_request(format!("producer {producer:?} appended some of the range already"))
-            }
         }
     }
 }
