@@ -37,6 +37,7 @@ pub mod statement;
 pub mod warnings;
 pub mod write;
 
+mod as_planned;
 mod describe;
 mod judge;
 mod lake;

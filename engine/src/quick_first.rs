@@ -26,6 +26,8 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 
+use crate::as_planned::AsPlannedExec;
+
 /// Of how many rows so many have to be left for a longer condition to be evaluated for all: more than these of a hundred.
 const MOST_PERCENT: usize = 80;
 
@@ -45,6 +47,8 @@ fn ordered(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn Execution
     let ordered = FilterExecBuilder::from(filter)
         .with_predicate(Arc::new(conditions))
         .build()?;
+    // Of the conditions in order nobody tells any more what they fix.
+    let ordered = AsPlannedExec::new(Arc::new(ordered), plan.as_ref());
     Ok(Transformed::yes(Arc::new(ordered)))
 }
 

@@ -15,7 +15,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -24,6 +23,8 @@ use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::ProjectionExec;
+
+use crate::as_planned::AsPlannedExec;
 
 /// The plan with filters that compare columns of texts, as they lie in Parquet files, with constants over views of them; for a plan
 /// that runs as it is. The rows are the same, and so are their types.
@@ -51,13 +52,13 @@ fn viewed(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionP
         .with_input(input)
         .with_predicate(predicate)
         .build()?;
-    Ok(Transformed::yes(as_texts(Arc::new(filtered), &filter.schema())?))
+    Ok(Transformed::yes(as_texts(Arc::new(filtered), plan.as_ref())?))
 }
 
-/// These rows with the types that are wanted of them.
-fn as_texts(rows: Arc<dyn ExecutionPlan>, wanted: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
-    let found = rows.schema();
-    if found == *wanted {
+/// These rows with the types that they were planned with.
+fn as_texts(rows: Arc<dyn ExecutionPlan>, planned: &dyn ExecutionPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    let (found, wanted) = (rows.schema(), planned.schema());
+    if found == wanted {
         return Ok(rows);
     }
     let pairs = found.fields().iter().zip(wanted.fields()).enumerate();
@@ -70,5 +71,7 @@ fn as_texts(rows: Arc<dyn ExecutionPlan>, wanted: &SchemaRef) -> Result<Arc<dyn 
         ProjectionExpr::new(text, wanted.name())
     });
     let columns: Vec<ProjectionExpr> = columns.collect();
-    Ok(Arc::new(ProjectionExec::try_new(columns, rows)?))
+    let texts = ProjectionExec::try_new(columns, rows)?;
+    // Of a text that was a view nobody tells that it is the same in all partitions.
+    Ok(Arc::new(AsPlannedExec::new(Arc::new(texts), planned)))
 }

@@ -220,6 +220,26 @@ async fn filters_of_joins_and_sorts_reach_the_scans() {
     }
 }
 
+// Goal: windows find the order of a text that a filter fixes. Method: one alone and before another, by a filter of one condition and of
+// two, against the plan that reads plain texts, in process and after a journey.
+#[tokio::test]
+async fn windows_know_which_text_is_fixed() {
+    let lake = filled(&SeededRng::new(57)).await;
+    for condition in ["kind = 'AIR'", "kind = 'AIR' AND id > 500"] {
+        for window in [
+            "row_number() OVER (PARTITION BY kind, note ORDER BY id)",
+            "count(*) OVER (PARTITION BY note, kind)",
+            "sum(id) OVER (PARTITION BY kind ORDER BY id)",
+        ] {
+            let sql = format!("SELECT id, {window} AS found FROM {TABLE} WHERE {condition}");
+            let (rows, views) = same_over_views(&lake, &sql).await;
+            assert!(views && !rows.is_empty(), "{sql}");
+            assert_eq!(lake.lines(&sql).await, rows, "{sql}");
+            assert_eq!(lake.travelled(&sql).await.expect(&sql), rows, "{sql} after a journey");
+        }
+    }
+}
+
 // Goal: texts are views where a filter compares them with constants, and asks nothing else of them. Method: conditions of each kind.
 #[tokio::test]
 async fn comparisons_are_told() {
