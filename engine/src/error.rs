@@ -153,7 +153,8 @@ pub enum EngineError {
         /// The table.
         table: TableName,
     },
-    /// What a procedure is not told: an argument or an option that it does not have, or a value of one that it does not heed.
+    /// What a procedure, or the `PARTITION` of an `INSERT OVERWRITE`, is not told: an argument or an option that it does not have, or a
+    /// value that it does not heed.
     #[error("{procedure} does not take {what}")]
     NotTaken {
         /// The procedure.

@@ -11,6 +11,7 @@ mod insert;
 mod matched;
 mod objects;
 mod parameters;
+mod partition_values;
 mod row_changes;
 mod row_sql;
 mod settled;

@@ -31,6 +31,7 @@ use crate::opaque::Opaque;
 use crate::runner::{PlanRequest, PlanRunner};
 use crate::session::{CATALOG, Class, zone_of};
 
+pub(crate) use align::stored;
 pub(crate) use arriving::Arriving;
 pub use exec::{IcebergWriteExec, WriteSpec};
 pub(crate) use insert::insert;

@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr as SqlExpr, Ident};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 use tidewater_core::{TableName, fail_point};
 use tidewater_table::iceberg::spec::Struct;
 use tidewater_table::{Added, Change, CommitOptions, LoadedTable, Scan, TableError, commit_change, partition_key};
 
+use super::partition_values::PartitionValue;
 use super::target::Head;
 use super::{ATTEMPTS_MAX, Done, Workshop, given_rows, lost};
 use crate::error::{EngineError, Result};
@@ -20,6 +18,12 @@ use crate::write::{Distribution, Order, WriteRequest, drop_files};
 
 /// What `ON CONFLICT` calls the row that was to be added, as PostgreSQL does.
 pub(super) const EXCLUDED: &str = "excluded";
+
+/// An `INSERT` with the values of its partition.
+struct Given<'a> {
+    insert: &'a Insert,
+    fixed: Vec<PartitionValue>,
+}
 
 impl Workshop<'_> {
     /// Carries an `INSERT` out.
@@ -49,7 +53,8 @@ impl Workshop<'_> {
         let schema = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
         let query = given_rows::query(insert, &schema)?;
         let input = self.engine.plan(&session, &query).await?;
-        let mut input = named_columns(input, insert, &table)?;
+        let fixed = Box::pin(self.partition_values(&session, &insert.overwrite, &table)).await?;
+        let mut input = named_columns(input, insert, &fixed, &table)?;
         if self.options.postgres.is_some() {
             let of = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type().clone());
             input = read_texts::columns(input, of)?;
@@ -67,8 +72,9 @@ impl Workshop<'_> {
         let added = self.engine.write_with(self.runner, &session, request).await?;
         fail_point::pass("statements.files_written");
         let rows = added.iter().map(|added| added.file.record_count()).sum();
+        let given = Given { insert, fixed };
         let change = match self
-            .replacing(&table, target, &head, &options, insert, added.clone())
+            .replacing(&table, target, &head, &options, &given, added.clone())
             .await
         {
             Ok(Some(change)) => head
@@ -105,9 +111,10 @@ impl Workshop<'_> {
         target: &RowTarget,
         head: &Head,
         options: &SessionOptions,
-        insert: &Insert,
+        given: &Given<'_>,
         added: Vec<Added>,
     ) -> Result<Option<Change>> {
+        let Given { insert, fixed } = given;
         let read_at = head.snapshot_id;
         match &insert.overwrite {
             Overwrite::Nothing if added.is_empty() => Ok(None),
@@ -121,8 +128,8 @@ impl Workshop<'_> {
                     Change::overwrite(removed, added).read_at(read_at).forbid_new_rows(),
                 ))
             }
-            Overwrite::Partition(values) => {
-                let merge = without(insert, values, table)?;
+            Overwrite::Partition(_) => {
+                let merge = without(insert, fixed)?;
                 let query = insert.query.to_string();
                 let asked = Box::pin(self.engine.pinned(self.options, &[&query], None)).await?;
                 let asks_itself = asked.moment.contains_key(&target.table);
@@ -276,18 +283,15 @@ impl Workshop<'_> {
     }
 }
 
-/// The query's columns under the names of those they stand for.
-fn named_columns(input: LogicalPlan, insert: &Insert, table: &LoadedTable) -> Result<LogicalPlan> {
-    let refused = |reason: String| EngineError::Columns {
-        table: table.name.clone(),
-        reason,
-    };
+/// The query's columns under the names of those they stand for, and those of the partition.
+fn named_columns(
+    input: LogicalPlan,
+    insert: &Insert,
+    fixed: &[PartitionValue],
+    table: &LoadedTable,
+) -> Result<LogicalPlan> {
     let fields = table.metadata.current_schema().as_struct().fields();
-    let fixed: Vec<(String, SqlExpr)> = match &insert.overwrite {
-        Overwrite::Partition(values) => values.clone(),
-        Overwrite::Nothing | Overwrite::Touched => Vec::new(),
-    };
-    let given = |name: &String| !fixed.iter().any(|(column, _)| column == name);
+    let given = |name: &String| !fixed.iter().any(|value| value.column == *name);
     let names: Vec<String> = match insert.columns.is_empty() {
         false => insert.columns.clone(),
         true => fields.iter().map(|field| field.name.clone()).filter(given).collect(),
@@ -297,11 +301,7 @@ fn named_columns(input: LogicalPlan, insert: &Insert, table: &LoadedTable) -> Re
         return Ok(renamed);
     }
     let mut columns: Vec<Expr> = renamed.schema().columns().into_iter().map(Expr::Column).collect();
-    for (name, value) in &fixed {
-        let text = crate::sql::literal(value)
-            .ok_or_else(|| refused(format!("the value of partition column {name:?} is no literal")))?;
-        columns.push(lit(text).alias(name));
-    }
+    columns.extend(fixed.iter().map(PartitionValue::given));
     Ok(LogicalPlanBuilder::from(renamed).project(columns)?.build()?)
 }
 
@@ -328,15 +328,8 @@ pub(super) fn renamed(input: LogicalPlan, names: &[String], table: &TableName) -
 }
 
 /// The deletion of the rows that have these values.
-fn without(insert: &Insert, values: &[(String, SqlExpr)], table: &LoadedTable) -> Result<Merge> {
-    let columns = tidewater_table::schema::to_arrow(table.metadata.current_schema())?;
-    let equal = values.iter().map(|(column, value)| {
-        Ok(SqlExpr::BinaryOp {
-            left: Box::new(SqlExpr::Identifier(Ident::with_quote('"', column))),
-            op: BinaryOperator::Eq,
-            right: Box::new(as_written(column, value, &columns)?),
-        })
-    });
+fn without(insert: &Insert, values: &[PartitionValue]) -> Result<Merge> {
+    let equal = values.iter().map(PartitionValue::taken);
     let equal = equal.collect::<Result<Vec<_>>>()?;
     Ok(Merge {
         verb: "INSERT",
@@ -356,24 +349,4 @@ fn without(insert: &Insert, values: &[(String, SqlExpr)], table: &LoadedTable) -
             action: Action::Delete,
         }],
     })
-}
-
-/// The value that its column gets. As it is given, `code = 7` holds for the text `07` as well, `0.1` is no number of four bytes, and no day
-/// is a moment after its midnight: other rows would go than those whose places the new ones take.
-fn as_written(column: &str, value: &SqlExpr, columns: &Schema) -> Result<SqlExpr> {
-    let of = columns.field_with_name(column).ok().map(Field::data_type);
-    let (Some(of), Some(text)) = (of, crate::sql::literal(value)) else {
-        return Ok(value.clone());
-    };
-    let text = format!("'{}'", text.replace('\'', "''"));
-    let written = match of {
-        DataType::Utf8 => text,
-        DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) | DataType::Date32 => {
-            format!("arrow_cast({text}, '{of}')")
-        }
-        _ => return Ok(value.clone()),
-    };
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&written);
-    let parsed = parsed.and_then(|mut parser| parser.parse_expr());
-    parsed.map_err(|error| EngineError::statement(format!("the value of partition column {column:?}: {error}")))
 }

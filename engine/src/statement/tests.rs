@@ -4,6 +4,7 @@ mod judged;
 mod lineage;
 mod meanwhile;
 mod once;
+mod partition_values;
 mod rows;
 mod staged;
 mod tables;

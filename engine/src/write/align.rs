@@ -36,18 +36,7 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Res
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let value = match given.remove(field.name()) {
-            Some((column, data_type)) if data_type == *field.data_type() => Expr::Column(column),
-            Some((column, data_type)) => {
-                let value = match field.data_type() {
-                    DataType::Timestamp(_, Some(_)) => instant_of(Expr::Column(column), &data_type, zone)?,
-                    DataType::Timestamp(_, None) => clock_of(Expr::Column(column), &data_type, zone)?,
-                    of if of.is_integer() && has_fractions(&data_type) => rounded(Expr::Column(column)),
-                    // As rows: a single value loses what a type says of its parts when it is cast (DataFusion 55.2).
-                    of if of.is_nested() => plain_list::in_rows(Expr::Column(column)),
-                    _ => Expr::Column(column),
-                };
-                cast(value, field.data_type().clone())
-            }
+            Some((column, data_type)) => stored(Expr::Column(column), &data_type, field.data_type(), zone)?,
             None => match write_default(field)? {
                 Some(value) => lit(ScalarValue::try_from_array(&value, 0)?),
                 None if field.is_nullable() => lit(ScalarValue::try_new_null(field.data_type())?),
@@ -60,6 +49,22 @@ pub(super) fn align(input: LogicalPlan, target: &LoadedTable, zone: &str) -> Res
         return Err(refused(format!("the table has no column {unknown:?}")));
     }
     Ok(LogicalPlanBuilder::from(input).project(columns)?.build()?)
+}
+
+/// A value `of` one type as a column of the type `to` has it. Clocks and instants are told by those of `zone`.
+pub(crate) fn stored(value: Expr, of: &DataType, to: &DataType, zone: &str) -> Result<Expr> {
+    if of == to {
+        return Ok(value);
+    }
+    let value = match to {
+        DataType::Timestamp(_, Some(_)) => instant_of(value, of, zone)?,
+        DataType::Timestamp(_, None) => clock_of(value, of, zone)?,
+        to if to.is_integer() && has_fractions(of) => rounded(value),
+        // As rows: a single value loses what a type says of its parts when it is cast (DataFusion 55.2).
+        to if to.is_nested() => plain_list::in_rows(value),
+        _ => value,
+    };
+    Ok(cast(value, to.clone()))
 }
 
 /// Expressions that are equal for rows of one partition; none if SQL cannot say it.
