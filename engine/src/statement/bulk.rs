@@ -9,6 +9,7 @@ use tidewater_table::{
     WriteOptions, commit_change, is_wap_enabled, stage,
 };
 
+use super::create::require_plain;
 use super::{Done, Workshop, writable};
 use crate::error::{EngineError, Result};
 use crate::write::{Arriving, FileMemory, drop_files};
@@ -107,6 +108,7 @@ impl Workshop<'_> {
                 table: load.table.clone(),
             }),
             (there, _) => {
+                require_plain(&load.table)?;
                 if let Some(table) = &there {
                     writable(table)?;
                 }

@@ -2,6 +2,7 @@ mod branches;
 mod formats;
 mod judged;
 mod lineage;
+mod loads;
 mod meanwhile;
 mod once;
 mod partition_values;

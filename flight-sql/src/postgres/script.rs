@@ -443,8 +443,23 @@ mod tests {
         };
         assert_eq!(
             (copy.query.as_str(), copy.csv, copy.header),
-            ("SELECT a, b FROM s.t", true, true)
+            ("SELECT a, b\nFROM s.t", true, true)
         );
+        for (text, query) in [
+            (
+                "COPY (SELECT count(*) -- all\n, max(id) FROM t -- of it\n) TO STDOUT",
+                "SELECT count(*) -- all\n, max(id) FROM t -- of it",
+            ),
+            (
+                "COPY t (a -- first\n, b -- last\n) TO STDOUT",
+                "SELECT a -- first\n, b -- last\nFROM t",
+            ),
+        ] {
+            let What::CopyOut(copy) = one(text) else {
+                panic!("{text} is a copy");
+            };
+            assert_eq!(copy.query, query);
+        }
         for text in ["COPY t FROM STDIN", "SET x", "FETCH PRIOR FROM c", "LISTEN"] {
             assert!(sentences(text).is_err(), "{text}");
         }

@@ -1,12 +1,12 @@
-//! Bodies of calls that take of a budget for the message that is not whole yet.
+//! Bodies of calls that take of a budget for the message that is not whole yet, and that end only where their client ended them.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::budget::{Budget, Share, Taken};
 use crate::error::QueryError;
@@ -88,6 +88,16 @@ impl http_body::Body for Counted {
         // Whoever reads asks for more when it has taken out all messages that are whole.
         this.taken.keep(this.message.came);
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        // What its client took back would be read as if it had ended, by tonic (CANCEL) or by hyper (NO_ERROR, as proxies say it): the rows
+        // that came would pass for all that there are.
+        let taken_back = match &frame {
+            Some(Ok(_)) => false,
+            Some(Err(status)) => status.code() == Code::Cancelled,
+            None => !this.body.is_end_stream(),
+        };
+        if taken_back {
+            return Poll::Ready(Some(Err(Status::aborted("the client took the call back"))));
+        }
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         if let Some(Err(error)) = data.map(|data| this.take(data)) {
             return Poll::Ready(Some(Err(to_status(error))));
@@ -106,10 +116,10 @@ impl http_body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::future::poll_fn;
 
     use http_body::Body as _;
-    use tonic::Code;
 
     use super::*;
     use crate::budget::Limits;
@@ -150,6 +160,49 @@ mod tests {
         assert_eq!(read(&mut last).await, Some(Ok(9)), "what was given up is given back");
         drop((second, last));
         assert_eq!(budget.taken(), 0);
+    }
+
+    /// A body of these frames, behind which its client ended it or not.
+    struct Frames {
+        left: VecDeque<Result<Frame<Bytes>, Status>>,
+        ended: bool,
+    }
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.get_mut().left.pop_front())
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.ended && self.left.is_empty()
+        }
+    }
+
+    // Goal: what a client took back does not pass for what it ended. Method: a whole message, and then its end, or what is seen of a stream that
+    // was reset in either way.
+    #[tokio::test]
+    async fn what_was_taken_back_has_no_end() {
+        let budget = Budget::new(Limits {
+            own: 20,
+            share: 20,
+            all: 20,
+        });
+        for (ended, reset, seen) in [
+            (true, None, None),
+            (false, Some(Status::cancelled("reset")), Some(Code::Aborted)),
+            (false, None, Some(Code::Aborted)),
+        ] {
+            let message = Ok(Frame::data(Bytes::from_static(SHORT)));
+            let left = std::iter::once(message).chain(reset.map(Err)).collect();
+            let mut body = budget.of(Body::new(Frames { left, ended }), Share::default());
+            assert_eq!(read(&mut body).await, Some(Ok(20)));
+            let behind = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            let behind = behind.map(|frame| frame.expect_err("nothing more").code());
+            assert_eq!(behind, seen);
+        }
     }
 
     /// Twenty bytes of a message of a hundred, and a whole message of twenty bytes.

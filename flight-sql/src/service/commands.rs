@@ -62,13 +62,15 @@ impl QueryService {
         Ok(tidewater_engine::sql::together(commands))
     }
 
-    /// Whether all rows of parameters of a statement are carried out at once, all or none of them: those that are rows of an `INSERT`.
+    /// Whether all rows of parameters of a statement are carried out at once, all or none of them: those that are rows of an `INSERT`. One
+    /// without parameters has its own rows only, and is carried out as often as it was sent.
     pub fn takes_rows(&self, sql: &str) -> bool {
-        let twice = || match tidewater_engine::sql::parse(&number_placeholders(sql)) {
+        let numbered = number_placeholders(sql);
+        let twice = || match tidewater_engine::sql::parse(&numbered) {
             Ok(Sql::Command(command)) => tidewater_engine::sql::together(vec![command.as_ref().clone(), *command]),
             _ => None,
         };
-        twice().is_some()
+        placeholders(&numbered) > 0 && twice().is_some()
     }
 
     /// What a client is told of a command before it runs: parameters, and no columns, by which drivers know it from a query.

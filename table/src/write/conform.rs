@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Float32Type, Float64Type, SchemaRef,
+};
 use arrow::util::display::FormatOptions;
 
 use crate::error::{Result, TableError};
 use crate::schema::{repeated, write_default};
 
 /// The batch in the table's schema, as writers bring it there. Missing columns are what they are by default, or null; a column that the
-/// table does not have is refused, for its values would be lost.
+/// table does not have is refused, for its values would be lost, and so is one that comes twice.
 ///
 /// # Errors
 /// [`TableError::Rows`] for columns and values that do not fit.
@@ -29,6 +31,13 @@ fn by_name(given: &Fields, columns: &[ArrayRef], wanted: &Fields, rows: usize, p
         .find(|field| !wanted.iter().any(|w| w.name() == field.name()))
     {
         return Err(refused(path, extra.name(), "the table has no such column"));
+    }
+    if let Some((_, twice)) = given
+        .iter()
+        .enumerate()
+        .find(|(at, field)| given.iter().take(*at).any(|before| before.name() == field.name()))
+    {
+        return Err(refused(path, twice.name(), "it comes twice"));
     }
     let pick = |field: &FieldRef| match given.iter().position(|g| g.name() == field.name()) {
         Some(at) => match columns.get(at) {
@@ -114,13 +123,50 @@ fn map(source: &MapArray, entries: &FieldRef, sorted: bool, path: &str) -> Resul
     .map_err(invalid)
 }
 
-/// A value that does not fit is an error, never a null.
+/// A value that does not fit is an error, never a null. What is behind the point of a number is rounded where a column has no place for it.
 fn cast(column: &ArrayRef, wanted: &DataType) -> std::result::Result<ArrayRef, arrow::error::ArrowError> {
-    let options = CastOptions {
+    match wanted.is_integer() {
+        true => cast_with_options(&rounded(column)?, wanted, &strict()),
+        false => cast_with_options(column, wanted, &strict()),
+    }
+}
+
+/// Numbers without what is behind their point, which a cast would cut off. They are rounded as statements round them: half goes to the even
+/// one of two neighbours in floating-point numbers, and away from zero in decimals.
+fn rounded(column: &ArrayRef) -> std::result::Result<ArrayRef, arrow::error::ArrowError> {
+    Ok(match column.data_type() {
+        DataType::Float16 => rounded(&cast_with_options(column, &DataType::Float32, &strict())?)?,
+        DataType::Float32 => Arc::new(
+            column
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(f32::round_ties_even),
+        ),
+        DataType::Float64 => Arc::new(
+            column
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(f64::round_ties_even),
+        ),
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale)
+            if *scale > 0 =>
+        {
+            // 9.5 has one digit before its point, and 10 has two.
+            let before = precision.saturating_sub(scale.unsigned_abs()).saturating_add(1);
+            let whole = DataType::Decimal128(before.min(DECIMAL128_MAX_PRECISION), 0);
+            cast_with_options(column, &whole, &strict())?
+        }
+        DataType::Dictionary(_, of) => rounded(&cast_with_options(column, of, &strict())?)?,
+        _ => column.clone(),
+    })
+}
+
+fn strict() -> CastOptions<'static> {
+    CastOptions {
         safe: false,
         format_options: FormatOptions::default(),
-    };
-    cast_with_options(column, wanted, &options)
+    }
 }
 
 fn refused(path: &str, name: &str, reason: &str) -> TableError {

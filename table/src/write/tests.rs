@@ -1,6 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, LargeStringArray, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, Decimal128Array, Float64Array, Int32Array, Int64Array, LargeStringArray, StringViewArray,
+};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use iceberg::spec::{DataFile, Datum, PrimitiveType, Transform};
 use parquet::basic::LogicalType;
@@ -265,12 +268,21 @@ async fn batches_are_conformed() {
     );
     let uncastable = write_one(&lake, vec![Field::new("id", DataType::LargeUtf8, true)], vec![numbers]);
     let missing = write_one(&lake, vec![Field::new("version", DataType::Int32, true)], vec![id()]);
+    let twice = write_one(
+        &lake,
+        vec![
+            Field::new("id", DataType::Int32, true),
+            Field::new("id", DataType::Int32, true),
+        ],
+        vec![id(), id()],
+    );
     let nulls = Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef;
     let null = write_one(&lake, vec![Field::new("id", DataType::Int32, true)], vec![nulls]);
     for (outcome, word) in [
         (unknown.await, "odd"),
         (uncastable.await, "id"),
         (missing.await, "required and missing"),
+        (twice.await, "comes twice"),
         (null.await, "nulls"),
     ] {
         let error = outcome.unwrap_err();
@@ -279,6 +291,39 @@ async fn batches_are_conformed() {
             "{error}"
         );
     }
+}
+
+// Goal: what is behind the point of a number is rounded where a column holds whole numbers, not cut off. Method: floating-point numbers and
+// decimals on both sides of zero, with halves and a null; and what is no number.
+#[tokio::test]
+async fn fractions_are_rounded() {
+    let lake = Lake::new(&[], &[]).await;
+    let ids = || Arc::new(Int64Array::from(vec![1, 2, 3, 4])) as ArrayRef;
+    let write = |given: ArrayRef| {
+        let fields = vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("version", given.data_type().clone(), true),
+        ];
+        write_one(&lake, fields, vec![ids(), given])
+    };
+    let floats = || Float64Array::from(vec![Some(2.5), Some(-1.9), None, Some(7.0)]);
+    let decimals = Decimal128Array::from(vec![Some(25), Some(-19), None, Some(95)]);
+    let decimals = decimals.with_precision_and_scale(2, 1).unwrap();
+    let short = cast(&floats(), &DataType::Float32).unwrap();
+    for (given, expected) in [
+        (Arc::new(floats()) as ArrayRef, [Some(2), Some(-2), None, Some(7)]),
+        (short, [Some(2), Some(-2), None, Some(7)]),
+        (Arc::new(decimals) as ArrayRef, [Some(3), Some(-2), None, Some(10)]),
+    ] {
+        let kind = given.data_type().clone();
+        let added = write(given).await.unwrap();
+        let batches = lake.batches(added.first().unwrap().file.file_path()).await;
+        let versions = batches.first().unwrap().column_by_name("version").unwrap().clone();
+        let versions = versions.as_any().downcast_ref::<Int32Array>().unwrap();
+        assert_eq!(versions.iter().collect::<Vec<_>>(), expected, "{kind}");
+    }
+    let nan = Arc::new(Float64Array::from(vec![f64::NAN; 4]));
+    assert!(matches!(write(nan).await, Err(TableError::Rows { .. })));
 }
 
 // Goal: the Parquet schema carries field ids everywhere, and marks UUIDs. Method: read the footer.

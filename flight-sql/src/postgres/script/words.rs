@@ -333,7 +333,7 @@ impl<'a> Words<'a> {
 
     fn copy(&mut self) -> Result<What, Failure> {
         let query = match self.peek() {
-            Some(Token::LParen) => self.parenthesized()?.join(", "),
+            Some(Token::LParen) => self.within()?,
             _ => {
                 let mut table = Vec::new();
                 while let Some(token @ (Token::Word(_) | Token::Period)) = self.peek() {
@@ -349,10 +349,11 @@ impl<'a> Words<'a> {
                     self.at += 1;
                 }
                 let columns = match self.peek() {
-                    Some(Token::LParen) => self.parenthesized()?.join(", "),
+                    Some(Token::LParen) => self.within()?,
                     _ => "*".into(),
                 };
-                format!("SELECT {columns} FROM {}", table.concat())
+                // They may end in a comment, hence the line.
+                format!("SELECT {columns}\nFROM {}", table.concat())
             }
         };
         if self.takes("FROM") {
@@ -504,6 +505,14 @@ impl<'a> Words<'a> {
             }
         }
         Err(self.wrong("\")\""))
+    }
+
+    /// What stands in parentheses here, as it was written. In what is put together of its parts, a comment between them would take those
+    /// that follow.
+    fn within(&mut self) -> Result<String, Failure> {
+        let begin = self.at + 1;
+        self.parenthesized()?;
+        Ok(self.written(begin, self.at - 1))
     }
 
     /// Tokens of the statement from one up to another, as they were written.

@@ -129,6 +129,11 @@ async fn bytes_and_quotes_are_read() {
             "d 'it''s'",
         ),
         ("COPY (SELECT 1) TO STDOUT (DELIMITER 'ab')", "E 0A000"),
+        (
+            "COPY (SELECT count(*) -- all\n, max(id) FROM gold.raw) TO STDOUT (DELIMITER '|')",
+            "d 2|2",
+        ),
+        ("COPY gold.raw (id -- a key\n) TO STDOUT", "d 2"),
     ] {
         let told = client.query(sql).await;
         assert!(told.contains(&expected.to_owned()), "{sql}: {told:?}");

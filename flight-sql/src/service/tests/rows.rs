@@ -39,6 +39,7 @@ async fn rows_of_parameters_come_together() {
     for (sql, together) in [
         (insert, true),
         ("INSERT INTO numbers (id) SELECT ?", true),
+        ("INSERT INTO numbers (id) VALUES (7)", false),
         ("INSERT INTO numbers (id) SELECT id + ? FROM numbers", false),
         ("INSERT INTO numbers (id) VALUES (?) ON CONFLICT (id) DO NOTHING", false),
         ("UPDATE numbers SET id = ?", false),
