@@ -2,6 +2,7 @@
 
 mod held;
 mod rations;
+mod read_once;
 
 use std::sync::Arc;
 
@@ -19,25 +20,31 @@ use tidewater_core::SharedClock;
 
 use self::held::HeldExec;
 use self::rations::RationedExec;
+use self::read_once::ReadOnceExec;
 
 /// Makes the operators yield that can turn a few rows into many, and those count their memory that do not. DataFusion makes
 /// only the leaves yield, so a cross join of small tables under an aggregate would keep its thread, uncancellable, until its
-/// last row; and a join whose condition is never true has no row to yield at.
+/// last row; and a join whose condition is never true has no row to yield at. A join by no key reads its first side once.
 pub fn yielding(plan: Arc<dyn ExecutionPlan>, clock: &SharedClock) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(plan
         .transform_up(|plan| rationed(plan, clock)?.transform_data(held)?.transform_data(wrap))?
         .data)
 }
 
-/// A join that looks at many pairs of rows for each that it finds gets the rows of its second side in portions.
+/// A join that looks at many pairs of rows for each that it finds gets the rows of its second side in portions, and those of its first
+/// side once.
 fn rationed(plan: Arc<dyn ExecutionPlan>, clock: &SharedClock) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
     let conditional = plan
         .downcast_ref::<HashJoinExec>()
         .is_some_and(|join| join.filter().is_some());
-    if !conditional && plan.downcast_ref::<NestedLoopJoinExec>().is_none() {
+    let of_no_key = plan.downcast_ref::<NestedLoopJoinExec>().is_some();
+    if !conditional && !of_no_key {
         return Ok(Transformed::no(plan));
     }
     let mut children: Vec<Arc<dyn ExecutionPlan>> = plan.children().into_iter().map(Arc::clone).collect();
+    if let (true, Some(first)) = (of_no_key, children.first_mut()) {
+        *first = Arc::new(ReadOnceExec::new(Arc::clone(first)));
+    }
     if let Some(second) = children.get_mut(1) {
         *second = Arc::new(RationedExec::new(Arc::clone(second), Arc::clone(clock)));
     }
@@ -120,6 +127,37 @@ mod tests {
         assert_eq!(lake.lines(&of(10_000)).await, ["10000"]);
         let refused = lake.refused(&of(200_000_000)).await;
         assert_eq!(refused.code(), "ENG-0005", "{refused}");
+    }
+
+    // Goal: a join by no key whose sides are more than there is memory for fails, and gives no other rows than it should. Method: joins of
+    // each kind in a mebibyte, of two sides that take eight each, and of few rows.
+    #[tokio::test]
+    async fn joins_by_no_key_give_all_rows_or_none() {
+        let mut lake = Lake::new();
+        lake.limit_memory(1 << 20);
+        let of = |rows: u64, kind: &str| {
+            let side = |name: &str| format!("(SELECT value FROM range(0, {rows})) AS {name}");
+            let (a, b) = (side("a"), side("b"));
+            match kind {
+                "EXISTS" | "NOT EXISTS" => format!(
+                    "SELECT count(*) FROM {a} WHERE {kind} (SELECT 1 FROM {b} WHERE sqrt(a.value + b.value) < 1)"
+                ),
+                join => format!("SELECT count(*) FROM {a} {join} JOIN {b} ON sqrt(a.value + b.value) < 1"),
+            }
+        };
+        // Of ten rows and ten, one pair has a sum below one.
+        for (kind, few) in [
+            ("INNER", "1"),
+            ("LEFT", "10"),
+            ("RIGHT", "10"),
+            ("FULL", "19"),
+            ("EXISTS", "1"),
+            ("NOT EXISTS", "9"),
+        ] {
+            assert_eq!(lake.lines(&of(10, kind)).await, [few], "{kind}");
+            let refused = lake.refused(&of(1_000_000, kind)).await;
+            assert_eq!(refused.code(), "ENG-0005", "{kind}: {refused}");
+        }
     }
 
     async fn ends_when_dropped(long: &str) {

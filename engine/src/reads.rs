@@ -8,6 +8,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod uncounted;
 
 use std::sync::Arc;
 

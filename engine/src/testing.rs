@@ -183,6 +183,15 @@ impl Lake {
         self.engine = opened(options, self.catalog.clone(), &self.store);
     }
 
+    /// An engine with this much memory for queries in place of this one.
+    pub(crate) fn limit_memory(&mut self, memory_bytes: usize) {
+        let options = EngineOptions {
+            memory_bytes,
+            ..options(&self.spill, &self.store)
+        };
+        self.engine = opened(options, self.catalog.clone(), &self.store);
+    }
+
     /// An engine that has read nothing yet in place of this one.
     pub(crate) fn forget(&mut self) {
         self.engine = self.engine_over(self.catalog.clone());

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -29,6 +30,9 @@ use datafusion::logical_expr::{
     ReversedUDAF, ReversedUDWF, Signature, WindowUDF, WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
+
+/// Functions that look so many rows ahead or back, whatever the frame.
+const LOOKING_BY_ROWS: [&str; 2] = ["lag", "lead"];
 
 /// Those of windows only, under DataFusion's names.
 pub(super) fn windows() -> Vec<Arc<WindowUDF>> {
@@ -80,7 +84,12 @@ impl WindowUDFImpl for Looking {
     }
 
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
-        self.inner.partition_evaluator_factory(args)
+        let skips_nulls = args.ignore_nulls() && LOOKING_BY_ROWS.contains(&self.inner.name());
+        let inner = self.inner.partition_evaluator_factory(args)?;
+        if skips_nulls {
+            return Ok(Box::new(Whole { inner }));
+        }
+        Ok(inner)
     }
 
     fn field(&self, args: WindowUDFFieldArgs) -> Result<FieldRef> {
@@ -97,6 +106,19 @@ impl WindowUDFImpl for Looking {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+/// Looks at all rows of a partition at once. Row by row, DataFusion's `lead` of several rows that skips nulls forgets to look behind a null,
+/// and gives none where there is one.
+#[derive(Debug)]
+struct Whole {
+    inner: Box<dyn PartitionEvaluator>,
+}
+
+impl PartitionEvaluator for Whole {
+    fn evaluate_all(&mut self, values: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+        self.inner.evaluate_all(values, rows)
     }
 }
 

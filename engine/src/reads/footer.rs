@@ -14,6 +14,8 @@ use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, Parq
 use tidewater_table::TableError;
 use tidewater_table::digest::ChunkChecksums;
 
+use super::uncounted::without_uncounted;
+
 /// A footer, and the checksums that it tells of the rows before it.
 #[derive(Debug, Clone)]
 pub(super) struct Footer {
@@ -63,7 +65,7 @@ pub(super) fn parse(location: &str, range: Range<u64>, bytes: Bytes, indexes: Pa
         let mut decoder = ParquetMetaDataPushDecoder::try_new(range.end)?.with_page_index_policy(indexes);
         decoder.push_range(range.clone(), bytes)?;
         match decoder.try_decode()? {
-            DecodeResult::Data(metadata) => Ok(Parsed::Footer(Footer::new(location, metadata))),
+            DecodeResult::Data(metadata) => Ok(Parsed::Footer(Footer::new(location, without_uncounted(metadata)?))),
             DecodeResult::NeedsData(needed) => {
                 let start = needed.iter().map(|range| range.start).min();
                 match start.filter(|start| *start < range.start) {

@@ -21,13 +21,18 @@ impl Lake {
         let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), properties).expect("a writer");
         writer.write(rows).expect("rows");
         let bytes = writer.into_inner().expect("a file");
+        self.leave_file(table, name, partition, bytes, rows.num_rows()).await;
+    }
+
+    /// The same of a file that was written already.
+    pub(crate) async fn leave_file(&self, table: &str, name: &str, partition: Struct, bytes: Vec<u8>, rows: usize) {
         let path = format!("memory://lake/{name}.parquet");
         let file = DataFileBuilder::default()
             .content(DataContentType::Data)
             .file_format(DataFileFormat::Parquet)
             .file_path(path.clone())
             .file_size_in_bytes(bytes.len() as u64)
-            .record_count(rows.num_rows() as u64)
+            .record_count(rows as u64)
             .partition(partition)
             .partition_spec_id(0)
             .build()

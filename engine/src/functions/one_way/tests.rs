@@ -162,3 +162,28 @@ async fn looks_beyond_a_limit() {
     let sql = format!("SELECT id, lag(id, -1) OVER ({window}) FROM {ROWS} ORDER BY id LIMIT 2");
     assert_eq!(lake.lines(&sql).await, ["1,2", "2,3"]);
 }
+
+// Goal: functions that skip nulls find the next row behind several of them. Method: rows ahead and back of a column with nulls in a row and
+// at its end, with a default and without.
+#[tokio::test]
+async fn what_skips_nulls_finds_the_row_behind_them() {
+    let lake = Lake::new();
+    let rows =
+        "(VALUES (1, 10), (2, 20), (3, 30), (4, 40), (5, NULL), (6, NULL), (7, 70), (8, 80), (9, NULL)) AS v (id, n)";
+    let sql = format!(
+        "SELECT id, lead(n) IGNORE NULLS OVER w, lead(n, 2) IGNORE NULLS OVER w, lag(n, -2, -1) IGNORE NULLS OVER w, \
+         lag(n, 2) IGNORE NULLS OVER w FROM {rows} WINDOW w AS (ORDER BY id)"
+    );
+    let found = [
+        "1,20,30,30,",
+        "2,30,40,40,",
+        "3,40,70,70,10",
+        "4,70,80,80,20",
+        "5,70,80,80,30",
+        "6,70,80,80,30",
+        "7,80,,-1,30",
+        "8,,,-1,40",
+        "9,,,-1,70",
+    ];
+    assert_eq!(lake.lines(&sql).await, found);
+}
