@@ -26,7 +26,8 @@ const AGE_DEFAULT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// What is younger is only removed by who says so: a long query may still be writing.
 const AGE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most files of a table that are kept in memory, some 2 GB.
+/// Most names of files that are kept in memory, some 2 GB. A listing ends at a tenth of them
+/// ([`crate::file_store::LIST_ENTRIES_MAX`]); a table may name more than lies in the folder that is looked at.
 const FILES_MAX: usize = 10_000_000;
 
 /// Files removed at the same time.

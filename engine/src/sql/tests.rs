@@ -90,6 +90,8 @@ fn statements_are_understood() {
         ),
         ("ALTER SCHEMA s SET DBPROPERTIES ('a' = 'b')", "ALTER SCHEMA"),
         ("COMMENT ON TABLE t IS 'x'", "ALTER TABLE"),
+        ("COMMENT ON VIEW s.v IS 'x'", "ALTER VIEW"),
+        ("COMMENT ON SCHEMA s IS NULL", "ALTER SCHEMA"),
         ("COMMENT ON COLUMN s.t.c IS NULL", "COMMENT"),
         ("TRUNCATE t", "TRUNCATE TABLE"),
         ("INSERT INTO t VALUES (1, 'a')", "INSERT"),

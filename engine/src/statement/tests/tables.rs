@@ -1,4 +1,4 @@
-use tidewater_core::Coded;
+use tidewater_core::{Coded, Namespace};
 use tidewater_table::iceberg::spec::Schema;
 use tidewater_table::{Catalog, NewView};
 
@@ -189,6 +189,12 @@ async fn objects_come_and_go() {
     assert_eq!(refused(&lake, "ALTER TABLE s.v RENAME TO w").await.code(), "ENG-0001");
     done(&lake, "DROP VIEW s.x CASCADE").await;
     done(&lake, "ALTER SCHEMA s SET PROPERTIES ('owner' = 'ops')").await;
+    done(&lake, "COMMENT ON SCHEMA s IS 'comes and goes'").await;
+    let schema: Namespace = "s".parse().expect("a schema");
+    let properties = lake.engine.catalog().namespace_properties(&schema).await;
+    let properties = properties.expect("an answer");
+    assert_eq!(properties.get("comment").map(String::as_str), Some("comes and goes"));
+    assert_eq!(properties.get("owner").map(String::as_str), Some("ops"));
     assert_eq!(refused(&lake, "DROP SCHEMA s").await.code(), "TBL-0038");
     done(&lake, "DROP TABLE s.u").await;
     assert_eq!(refused(&lake, "DROP TABLE s.u").await.code(), "ENG-0001");
@@ -337,8 +343,17 @@ async fn views_are_altered() {
     let properties = load("s.v").await.properties;
     assert_eq!(properties.get("team").map(String::as_str), Some("one"));
     assert!(!properties.contains_key("owner") && properties.contains_key("comment"));
+    done(&lake, "COMMENT ON VIEW s.v IS 'other columns of t'").await;
+    let properties = load("s.v").await.properties;
+    assert_eq!(
+        properties.get("comment").map(String::as_str),
+        Some("other columns of t")
+    );
+    done(&lake, "COMMENT ON VIEW s.v IS NULL").await;
+    assert!(!load("s.v").await.properties.contains_key("comment"));
     for (sql, code) in [
         ("ALTER VIEW s.nope AS SELECT 1 AS a", "TBL-0030"),
+        ("COMMENT ON VIEW s.t IS 'x'", "TBL-0030"),
         ("ALTER VIEW s.t AS SELECT 1 AS a", "TBL-0030"),
         ("ALTER VIEW s.v AS SELECT nope FROM s.t", "ENG-0003"),
     ] {
