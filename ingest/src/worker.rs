@@ -6,6 +6,7 @@
 
 mod read;
 mod seal;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::options::IngestOptions;
 use crate::record::Partition;
 use crate::source::{Discovered, Source};
 use crate::status::{Board, PartitionStatus};
+use crate::topics::Topics;
 use tidewater_catalog_client::dto::{LeaseGrant, LeaseRequest, TopicPartition};
 use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
 
@@ -37,7 +39,8 @@ const OFFSETS_INTERVAL: Duration = Duration::from_secs(5);
 /// Rows wait so many intervals while the log has more than is read at once: they are late already, and a commit costs the same
 /// files whatever it holds.
 const CATCH_UP_INTERVALS: u32 = 5;
-/// Pause before a partition that is suspected or stalled is looked at again: about as long as a broker takes to answer.
+/// Pause before a partition that is suspected, stalled, or waits for another source is looked at again: about as long as a broker takes
+/// to answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Time for the last batch when the worker is told to stop. What does not make it is read again by the next process.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -69,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) rng: SharedRng,
     pub(crate) tasks: Tasks,
     pub(crate) board: Arc<Board>,
+    pub(crate) topics: Arc<Topics>,
     /// Unique for this run of the process.
     pub(crate) owner: String,
 }
@@ -94,6 +98,8 @@ pub(crate) struct Worker {
     renew_at: Duration,
     /// What the source reads; none if it has to be told anew.
     assigned: Option<BTreeSet<Partition>>,
+    /// A source that may have topics of this one, and has not told yet.
+    awaited: Option<usize>,
 }
 
 impl Worker {
@@ -114,6 +120,7 @@ impl Worker {
             discover_at: Duration::ZERO,
             renew_at: Duration::ZERO,
             assigned: None,
+            awaited: None,
         }
     }
 
@@ -160,7 +167,13 @@ impl Worker {
 
     /// Looks for partitions, renews leases, and starts or stops reading accordingly.
     async fn discover(&mut self) -> Result<()> {
-        let found = self.parts.source.partitions().await?;
+        let found = self.parts.source.partitions().await;
+        // Also where their bounds cannot be told: others wait for the names alone.
+        if let Some(topics) = self.parts.source.topics() {
+            self.parts.topics.tell(self.parts.index, topics);
+        }
+        let mut found = found?;
+        let waits = self.part_shared(&mut found);
         self.found = found
             .iter()
             .map(|found| (found.partition.clone(), (found.low, found.high)))
@@ -172,6 +185,9 @@ impl Worker {
         let mut wait = self.parts.options.discovery_interval();
         if self.check_losses(&found) {
             self.parts.source.ask_anew();
+            wait = wait.min(LOOK_AGAIN);
+        }
+        if waits {
             wait = wait.min(LOOK_AGAIN);
         }
         self.assign().await?;
