@@ -98,8 +98,8 @@ pub(crate) struct Worker {
     renew_at: Duration,
     /// What the source reads; none if it has to be told anew.
     assigned: Option<BTreeSet<Partition>>,
-    /// A source that may have topics of this one, and has not told yet.
-    awaited: Option<usize>,
+    /// What waits for another source, which may have the topic and has not told yet.
+    awaited: BTreeMap<Partition, usize>,
 }
 
 impl Worker {
@@ -120,7 +120,7 @@ impl Worker {
             discover_at: Duration::ZERO,
             renew_at: Duration::ZERO,
             assigned: None,
-            awaited: None,
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -173,13 +173,13 @@ impl Worker {
             self.parts.topics.tell(self.parts.index, topics);
         }
         let mut found = found?;
-        let waits = self.part_shared(&mut found);
         self.found = found
             .iter()
             .map(|found| (found.partition.clone(), (found.low, found.high)))
             .collect();
+        self.part_shared(&mut found);
         let known = |partition: &Partition| self.held.contains_key(partition) || self.elsewhere.contains_key(partition);
-        if self.now() >= self.renew_at || !self.found.keys().all(known) {
+        if self.now() >= self.renew_at || !found.iter().all(|found| known(&found.partition)) {
             self.renew(&found).await?;
         }
         let mut wait = self.parts.options.discovery_interval();
@@ -187,7 +187,7 @@ impl Worker {
             self.parts.source.ask_anew();
             wait = wait.min(LOOK_AGAIN);
         }
-        if waits {
+        if !self.awaited.is_empty() {
             wait = wait.min(LOOK_AGAIN);
         }
         self.assign().await?;
@@ -381,11 +381,15 @@ impl Worker {
         let statuses = self.found.iter().map(|(partition, (low, high))| {
             let held = self.held.get(partition);
             let halt = self.halted.get(partition);
+            let awaited = self.awaited.get(partition);
             let next = held.map_or(0, |held| held.committed);
             let status = PartitionStatus {
                 topic: partition.topic.to_string(),
                 partition: partition.number,
-                owner: self.elsewhere.get(partition).unwrap_or(&self.parts.owner).clone(),
+                owner: match awaited {
+                    Some(_) => String::new(),
+                    None => self.elsewhere.get(partition).unwrap_or(&self.parts.owner).clone(),
+                },
                 epoch: held.map_or(0, |held| held.epoch),
                 next,
                 low: *low,
@@ -398,9 +402,16 @@ impl Worker {
                 state: match (held, halt) {
                     (_, Some(_)) => "halted",
                     (Some(_), None) => "running",
+                    (None, None) if awaited.is_some() => "waiting",
                     (None, None) => "elsewhere",
                 },
-                reason: halt.map(|halt| format!("{}: {halt}", halt.code())),
+                reason: match (halt, awaited) {
+                    (Some(halt), _) => Some(format!("{}: {halt}", halt.code())),
+                    (None, Some(other)) => Some(format!(
+                        "ingest.sources.{other} may have this topic too, and has not listed its own yet"
+                    )),
+                    (None, None) => None,
+                },
             };
             (partition.clone(), status)
         });

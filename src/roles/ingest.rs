@@ -38,8 +38,8 @@ impl IngestHandle {
         };
         for partition in status.partitions {
             *standing.partitions_by_state.entry(partition.state).or_default() += 1;
-            // What another process reads is its to tell.
-            if partition.state != ELSEWHERE {
+            // What another process reads is its to tell, and what nobody may read yet is behind nobody knows how far.
+            if !NOT_OURS.contains(&partition.state) {
                 *standing.lag_by_topic.entry(partition.topic).or_default() += partition.lag;
             }
         }
@@ -65,8 +65,8 @@ pub(crate) struct Standing {
     pub(crate) commit_ms: Option<i64>,
 }
 
-/// The state of a partition whose lease another process has.
-const ELSEWHERE: &str = "elsewhere";
+/// The states of a partition whose lease another process has, or for which none was asked yet.
+const NOT_OURS: [&str; 2] = ["elsewhere", "waiting"];
 
 /// Starts the consumers of all configured sources.
 pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {

@@ -1,5 +1,6 @@
 //! Topics that another source of this process has too.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Worker;
@@ -9,10 +10,10 @@ use crate::topics::Claim;
 
 impl Worker {
     /// Halts topics that another source has too: whose their offsets are is not known, so that neither is read. Takes those out, for now, that
-    /// another source may have which has not told yet. True if there are any.
-    pub(super) fn part_shared(&mut self, found: &mut Vec<Discovered>) -> bool {
+    /// another source may have which has not told yet.
+    pub(super) fn part_shared(&mut self, found: &mut Vec<Discovered>) {
         let (topics, own) = (Arc::clone(&self.parts.topics), self.parts.index);
-        let mut awaited = None;
+        let mut awaited = BTreeMap::new();
         found.retain(|found| match topics.claim(own, &found.partition.topic) {
             Claim::Alone => true,
             Claim::Shared(other) => {
@@ -20,18 +21,17 @@ impl Worker {
                 true
             }
             Claim::Awaits(other) => {
-                awaited = Some(other);
+                awaited.insert(found.partition.clone(), other);
                 false
             }
         });
-        if awaited != self.awaited
-            && let Some(other) = awaited
+        if self.awaited.is_empty()
+            && let Some(other) = awaited.values().next()
         {
             tracing::info!(
                 "topics of ingest.sources.{own} wait until ingest.sources.{other} has listed its own, which may be the same"
             );
         }
         self.awaited = awaited;
-        awaited.is_some()
     }
 }

@@ -131,7 +131,7 @@ impl Source for Counted {
 }
 
 // Goal: nothing is read after a start that another source may have which cannot list its topics yet, and all of it once that can. Method: a
-// second folder that is made when the first was looked at several times; until then no lease was asked for.
+// second folder that is made when the first was looked at several times; until then no lease was asked for, and the status tells.
 #[test]
 fn a_start_waits_for_whoever_may_have_a_topic() {
     let mut world = World::new();
@@ -145,7 +145,13 @@ fn a_start_waits_for_whoever_may_have_a_topic() {
     };
     let process = world.start_all(vec![Box::new(first), folder(&other)]);
     wait_for(&process, || looks.load(Ordering::Relaxed) > 3);
-    assert_eq!((world.log.asked(), process.ingest.status().partitions.len()), (0, 0));
+    let status = process.ingest.status();
+    let states: Vec<_> = status
+        .partitions
+        .iter()
+        .map(|found| (&*found.topic, found.state))
+        .collect();
+    assert_eq!((states, world.log.asked()), (vec![(USERS, "waiting")], 0));
     std::fs::create_dir(&other).expect("a writable directory");
     world.wait(&process);
     assert_eq!(world.stored(&process.runtime), world.written);
