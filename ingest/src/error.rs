@@ -20,6 +20,16 @@ pub enum IngestError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What two sources name: offsets are kept by topic and partition alone.
+    #[error("{what} is named by both ingest.sources.{first} and ingest.sources.{second}")]
+    SourcesShare {
+        /// The topic or the folder.
+        what: String,
+        /// The place of one source in the list, from 0.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+    },
     /// A column hint that means nothing.
     #[error("column hint {hint:?} for {column:?} of topic {topic:?} is not understood")]
     Hint {
@@ -149,7 +159,9 @@ fn is_refusal(fault: &CatalogFault) -> bool {
 impl Coded for IngestError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Setting { .. } | Self::Hint { .. } | Self::TableName { .. } => ErrorKind::Invalid,
+            Self::Setting { .. } | Self::SourcesShare { .. } | Self::Hint { .. } | Self::TableName { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Segment { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
                 std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
@@ -180,6 +192,7 @@ impl Coded for IngestError {
             Self::Task { .. } => "ING-0011",
             Self::Stopped => "ING-0012",
             Self::TableForeign { .. } => "ING-0013",
+            Self::SourcesShare { .. } => "ING-0014",
         }
     }
 
@@ -198,6 +211,9 @@ impl Coded for IngestError {
             Self::Hint { .. } => {
                 Some("use date, timestamp_micros, decimal(10,2), string, json, list(…) and the like".into())
             }
+            Self::SourcesShare { .. } => Some(
+                "name it in one source only; topics of two Kafka clusters need names of their own, as offsets are kept by topic".into(),
+            ),
             Self::TableTaken { .. } => Some("map the topic to another table with ingest.mapping".into()),
             Self::TableForeign { table, topic } => {
                 let (mark, of) = match topic {

@@ -31,6 +31,17 @@ pub enum Halt {
         /// Where reading stopped.
         offset: i64,
     },
+    /// Another source has the topic too.
+    #[error(
+        "both ingest.sources.{own} and ingest.sources.{other} have this topic, and neither is read, as offsets are kept by topic: leave it \
+         out of one of them, or give it another name there, then restart ingest"
+    )]
+    Shared {
+        /// The place of the partition's own source in the list, from 0.
+        own: usize,
+        /// The place of the other.
+        other: usize,
+    },
     /// The topic's table cannot take its rows.
     #[error("{reason}")]
     Table {
@@ -48,6 +59,7 @@ impl Halt {
             Self::Lost { .. } => "ING-0201",
             Self::Truncated { .. } => "ING-0202",
             Self::DeadLetters { .. } => "ING-0203",
+            Self::Shared { .. } => "ING-0014",
             Self::Table { code, .. } => code,
         }
     }

@@ -12,6 +12,7 @@ use crate::source::Source;
 use crate::source::file::FileSource;
 use crate::source::kafka::KafkaSource;
 use crate::status::{Board, IngestStatus};
+use crate::topics::Topics;
 use crate::worker::{Parts, Worker};
 use tidewater_core::{SharedClock, SharedRng, Tasks};
 use tidewater_table::FileStore;
@@ -62,6 +63,7 @@ impl Ingest {
         let mapping = Mapping::new(&options)?;
         let options = Arc::new(within_budget(options, sources.len()));
         let board = Arc::new(Board::default());
+        let topics = Arc::new(Topics::new(sources.iter().map(|source| source.reach())));
         let metrics = Arc::new(Metrics::default());
         let committer = Arc::new(Committer {
             log,
@@ -82,6 +84,7 @@ impl Ingest {
                 rng: Arc::clone(&rng),
                 tasks: tasks.clone(),
                 board: Arc::clone(&board),
+                topics: Arc::clone(&topics),
                 owner: format!("{owner}-{index}"),
             });
             tasks.spawn("worker", worker.run(tasks.token()));

@@ -26,6 +26,7 @@ pub mod status;
 mod batch;
 mod commit;
 mod ingest;
+mod topics;
 mod worker;
 
 #[cfg(test)]
@@ -41,5 +42,5 @@ pub use metrics::Metrics;
 pub use offset_log::OffsetLog;
 pub use options::{IngestOptions, KafkaOptions, MappingRule, SourceConfig};
 pub use record::{Partition, Record};
-pub use source::{Discovered, Poll, PollBounds, Source};
+pub use source::{Discovered, Poll, PollBounds, Reach, Source};
 pub use status::{IngestStatus, PartitionStatus, TableStatus};

@@ -1,5 +1,7 @@
 //! Settings of ingest.
 
+mod named;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -147,6 +149,7 @@ impl IngestOptions {
                 _ => {}
             }
         }
+        named::check(&self.sources)?;
         self.decode.check()
     }
 

@@ -3,10 +3,12 @@
 pub mod file;
 pub mod kafka;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use regex::Regex;
 
 use crate::error::Result;
 use crate::record::{Partition, Record};
@@ -22,6 +24,25 @@ pub struct Discovered {
     pub high: i64,
     /// When it was asked for, by the clock's monotonic time: what happened later is not in it.
     pub asked_at: Duration,
+}
+
+/// Which topics a source reads where it has them.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    /// All of them.
+    All,
+    /// Those that one of these matches.
+    Matching(Vec<Regex>),
+}
+
+impl Reach {
+    /// Whether a topic of this name would be read.
+    pub fn includes(&self, topic: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Matching(patterns) => patterns.iter().any(|pattern| pattern.is_match(topic)),
+        }
+    }
 }
 
 /// How much one [`Source::poll`] brings at most.
@@ -61,6 +82,13 @@ impl Poll {
 pub trait Source: Debug + Send + Sync {
     /// All partitions there are, as far as is known. Never waits for what is asked once some are known: leases are renewed after it.
     async fn partitions(&mut self) -> Result<Vec<Discovered>>;
+
+    /// Which topics it reads where it has them.
+    fn reach(&self) -> Reach;
+
+    /// The names of all topics that it reads, also of those whose partitions are not known now; none before it knows them all. As of the last
+    /// [`Source::partitions`].
+    fn topics(&self) -> Option<BTreeSet<String>>;
 
     /// Makes [`Source::partitions`] ask anew, at once, whatever it knows.
     fn ask_anew(&mut self);

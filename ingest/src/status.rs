@@ -18,7 +18,7 @@ pub struct PartitionStatus {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Who has its lease.
+    /// Who has its lease; empty while it waits for what other sources have, as nobody was asked.
     pub owner: String,
     /// The epoch of that lease; 0 if it is not ours.
     pub epoch: u64,
@@ -30,9 +30,9 @@ pub struct PartitionStatus {
     pub high: i64,
     /// Offsets between the two.
     pub lag: i64,
-    /// `running`, `elsewhere` or `halted`.
+    /// `running`, `elsewhere`, `waiting` for what other sources have, or `halted`.
     pub state: &'static str,
-    /// Why it is halted, with the code.
+    /// Why it is halted, with the code, or what it waits for.
     pub reason: Option<String>,
 }
 

@@ -6,6 +6,7 @@
 
 mod read;
 mod seal;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::options::IngestOptions;
 use crate::record::Partition;
 use crate::source::{Discovered, Source};
 use crate::status::{Board, PartitionStatus};
+use crate::topics::Topics;
 use tidewater_catalog_client::dto::{LeaseGrant, LeaseRequest, TopicPartition};
 use tidewater_core::{Coded, SharedClock, SharedRng, Tasks};
 
@@ -37,7 +39,8 @@ const OFFSETS_INTERVAL: Duration = Duration::from_secs(5);
 /// Rows wait so many intervals while the log has more than is read at once: they are late already, and a commit costs the same
 /// files whatever it holds.
 const CATCH_UP_INTERVALS: u32 = 5;
-/// Pause before a partition that is suspected or stalled is looked at again: about as long as a broker takes to answer.
+/// Pause before a partition that is suspected, stalled, or waits for another source is looked at again: about as long as a broker takes
+/// to answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Time for the last batch when the worker is told to stop. What does not make it is read again by the next process.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -69,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) rng: SharedRng,
     pub(crate) tasks: Tasks,
     pub(crate) board: Arc<Board>,
+    pub(crate) topics: Arc<Topics>,
     /// Unique for this run of the process.
     pub(crate) owner: String,
 }
@@ -94,6 +98,8 @@ pub(crate) struct Worker {
     renew_at: Duration,
     /// What the source reads; none if it has to be told anew.
     assigned: Option<BTreeSet<Partition>>,
+    /// What waits for another source, which may have the topic and has not told yet.
+    awaited: BTreeMap<Partition, usize>,
 }
 
 impl Worker {
@@ -114,6 +120,7 @@ impl Worker {
             discover_at: Duration::ZERO,
             renew_at: Duration::ZERO,
             assigned: None,
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -160,18 +167,27 @@ impl Worker {
 
     /// Looks for partitions, renews leases, and starts or stops reading accordingly.
     async fn discover(&mut self) -> Result<()> {
-        let found = self.parts.source.partitions().await?;
+        let found = self.parts.source.partitions().await;
+        // Also where their bounds cannot be told: others wait for the names alone.
+        if let Some(topics) = self.parts.source.topics() {
+            self.parts.topics.tell(self.parts.index, topics);
+        }
+        let mut found = found?;
         self.found = found
             .iter()
             .map(|found| (found.partition.clone(), (found.low, found.high)))
             .collect();
+        self.part_shared(&mut found);
         let known = |partition: &Partition| self.held.contains_key(partition) || self.elsewhere.contains_key(partition);
-        if self.now() >= self.renew_at || !self.found.keys().all(known) {
+        if self.now() >= self.renew_at || !found.iter().all(|found| known(&found.partition)) {
             self.renew(&found).await?;
         }
         let mut wait = self.parts.options.discovery_interval();
         if self.check_losses(&found) {
             self.parts.source.ask_anew();
+            wait = wait.min(LOOK_AGAIN);
+        }
+        if !self.awaited.is_empty() {
             wait = wait.min(LOOK_AGAIN);
         }
         self.assign().await?;
@@ -365,11 +381,15 @@ impl Worker {
         let statuses = self.found.iter().map(|(partition, (low, high))| {
             let held = self.held.get(partition);
             let halt = self.halted.get(partition);
+            let awaited = self.awaited.get(partition);
             let next = held.map_or(0, |held| held.committed);
             let status = PartitionStatus {
                 topic: partition.topic.to_string(),
                 partition: partition.number,
-                owner: self.elsewhere.get(partition).unwrap_or(&self.parts.owner).clone(),
+                owner: match awaited {
+                    Some(_) => String::new(),
+                    None => self.elsewhere.get(partition).unwrap_or(&self.parts.owner).clone(),
+                },
                 epoch: held.map_or(0, |held| held.epoch),
                 next,
                 low: *low,
@@ -382,9 +402,16 @@ impl Worker {
                 state: match (held, halt) {
                     (_, Some(_)) => "halted",
                     (Some(_), None) => "running",
+                    (None, None) if awaited.is_some() => "waiting",
                     (None, None) => "elsewhere",
                 },
-                reason: halt.map(|halt| format!("{}: {halt}", halt.code())),
+                reason: match (halt, awaited) {
+                    (Some(halt), _) => Some(format!("{}: {halt}", halt.code())),
+                    (None, Some(other)) => Some(format!(
+                        "ingest.sources.{other} may have this topic too, and has not listed its own yet"
+                    )),
+                    (None, None) => None,
+                },
             };
             (partition.clone(), status)
         });

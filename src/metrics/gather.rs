@@ -209,7 +209,7 @@ fn of_ingest(ingest: &crate::roles::IngestHandle) -> Vec<Group> {
     ));
     groups.push(Group::gauge(
         "tidewater_ingest_partitions",
-        "Partitions by state: running here, held elsewhere, halted",
+        "Partitions by state: running here, held elsewhere, waiting for another source, halted",
         standing
             .partitions_by_state
             .into_iter()

@@ -8,18 +8,19 @@ use tidewater_core::{SystemClock, SystemRng};
 use tidewater_security::{Tls, TokenKey};
 use tidewater_table::file_store::Location;
 
-use super::{Role, audit, catalog, compute, issuers, local_secret, ports, storage, users};
+use super::{Role, audit, catalog, compute, ingest, issuers, local_secret, ports, storage, users};
 use crate::cli::failure::Failure;
 use crate::settings::Settings;
 
 type Look = fn(&Settings, &BTreeSet<Role>) -> Result<(), Failure>;
 
 /// The parts of a configuration, and how each is looked at.
-const PARTS: [(&str, Look); 7] = [
+const PARTS: [(&str, Look); 8] = [
     ("addresses", addresses),
     ("warehouse", warehouse),
     ("catalog", catalog_settings),
     ("executor", executor),
+    ("ingest", ingest::check),
     ("users", known_users),
     ("TLS", tls),
     ("audit", audit::check),
@@ -100,6 +101,7 @@ mod tests {
     use tidewater_security::UserSettings;
 
     use super::*;
+    use crate::settings::SourceSettings;
 
     /// The parts in which something is found, of a process that has every role.
     fn refused(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
@@ -141,6 +143,11 @@ mod tests {
         assert!(refused(|all| all.catalog.warehouse = "s3://bucket/lake".into()).is_empty());
         assert_eq!(refused(|all| all.catalog.endpoints = vec!["lake".into()]), ["catalog"]);
         assert_eq!(refused(|all| all.security.login_token_ttl_s = Some(1)), ["users"]);
+        let twice = |all: &mut Settings| {
+            let path = "changes".into();
+            all.ingest.sources = vec![SourceSettings::File { path }; 2];
+        };
+        assert_eq!(refused(twice), ["ingest"]);
         assert_eq!(refused(|all| all.audit.bytes_max = 1), ["audit"]);
         let unkept = |all: &mut Settings| (all.audit.required, all.audit.enabled) = (true, false);
         assert_eq!(refused(unkept), ["audit"]);

@@ -9,9 +9,9 @@ use tidewater_core::Namespace;
 use tidewater_ingest::{Ingest, IngestOptions, KafkaOptions, SourceConfig};
 use tidewater_synth::sink::NextOffsets;
 
-use super::Parts;
+use super::{Parts, Role};
 use crate::cli::failure::Failure;
-use crate::settings::{Settings, SourceSettings};
+use crate::settings::{IngestSettings, Settings, SourceSettings};
 
 /// A running ingest, as screens and commands ask it.
 #[derive(Debug, Clone)]
@@ -38,8 +38,8 @@ impl IngestHandle {
         };
         for partition in status.partitions {
             *standing.partitions_by_state.entry(partition.state).or_default() += 1;
-            // What another process reads is its to tell.
-            if partition.state != ELSEWHERE {
+            // What another process reads is its to tell, and what nobody may read yet is behind nobody knows how far.
+            if !NOT_OURS.contains(&partition.state) {
                 *standing.lag_by_topic.entry(partition.topic).or_default() += partition.lag;
             }
         }
@@ -65,25 +65,13 @@ pub(crate) struct Standing {
     pub(crate) commit_ms: Option<i64>,
 }
 
-/// The state of a partition whose lease another process has.
-const ELSEWHERE: &str = "elsewhere";
+/// The states of a partition whose lease another process has, or for which none was asked yet.
+const NOT_OURS: [&str; 2] = ["elsewhere", "waiting"];
 
 /// Starts the consumers of all configured sources.
 pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {
-    let settings = &parts.settings.ingest;
-    let options = IngestOptions {
-        sources: settings.sources.iter().map(source).collect(),
-        commit_interval_ms: settings.commit_interval_ms,
-        mapping: settings.mapping.clone(),
-        decode: settings.decode.clone(),
-        dead_letters_per_minute: settings.dead_letters_per_minute,
-        dead_letters_percent: settings.dead_letters_percent,
-        keep_snapshots: settings.keep_snapshots,
-        lease_ttl_ms: settings.lease_ttl_ms,
-        ..IngestOptions::default()
-    };
     let ingest = Ingest::start(
-        options,
+        options(&parts.settings.ingest),
         Arc::new(parts.client.clone()),
         parts.store.clone(),
         Arc::clone(&parts.clock),
@@ -91,6 +79,14 @@ pub(super) fn start(parts: &Parts) -> Result<IngestHandle, Failure> {
         &parts.tasks.child("ingest"),
     )?;
     Ok(IngestHandle(Arc::new(ingest)))
+}
+
+/// Refuses settings that no consumer can work with.
+pub(super) fn check(settings: &Settings, roles: &BTreeSet<Role>) -> Result<(), Failure> {
+    match roles.contains(&Role::Ingest) {
+        true => options(&settings.ingest).check().map_err(Failure::from),
+        false => Ok(()),
+    }
 }
 
 /// Where the rows of topics go; nowhere without sources.
@@ -102,6 +98,20 @@ pub(super) fn schemas(settings: &Settings) -> BTreeSet<Namespace> {
             .parse::<Namespace>()
             .into_iter()
             .collect(),
+    }
+}
+
+fn options(settings: &IngestSettings) -> IngestOptions {
+    IngestOptions {
+        sources: settings.sources.iter().map(source).collect(),
+        commit_interval_ms: settings.commit_interval_ms,
+        mapping: settings.mapping.clone(),
+        decode: settings.decode.clone(),
+        dead_letters_per_minute: settings.dead_letters_per_minute,
+        dead_letters_percent: settings.dead_letters_percent,
+        keep_snapshots: settings.keep_snapshots,
+        lease_ttl_ms: settings.lease_ttl_ms,
+        ..IngestOptions::default()
     }
 }
 

@@ -147,6 +147,11 @@ fn doctor_looks_as_a_start_does() {
             "[http]\nlisten = \"127.0.0.1:7\"\n[postgres]\nlisten = \"127.0.0.1:7\"\n",
             "http.listen and postgres.listen",
         ),
+        (
+            "[[ingest.sources]]\ntype = \"kafka\"\nbootstrap = \"127.0.0.1:1\"\ntopics = [\"cdc.a\"]\n\
+             [[ingest.sources]]\ntype = \"kafka\"\nbootstrap = \"127.0.0.1:2\"\ntopics = ['cdc\\.a']\n",
+            "ingest.sources.0 and ingest.sources.1",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let (builder, code) = NodeBuilder::up(dir.path()).config(config).spawn().wait_end();

@@ -10,6 +10,7 @@ mod line;
 mod reader;
 mod segment;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tidewater_core::SharedClock;
 
 pub use self::line::parse_line;
 use self::reader::Reader;
-use super::{Discovered, Poll, PollBounds, Source};
+use super::{Discovered, Poll, PollBounds, Reach, Source};
 use crate::decode::RecordFault;
 use crate::error::{IngestError, Result};
 use crate::record::Partition;
@@ -41,6 +42,8 @@ pub struct FileSource {
     ahead: Option<JoinHandle<(Reader, Result<Poll>)>>,
     /// What was read ahead.
     ready: Option<Result<Poll>>,
+    /// What the segments held when they were looked at last.
+    topics: Option<BTreeSet<String>>,
 }
 
 impl FileSource {
@@ -51,6 +54,7 @@ impl FileSource {
             reader: Some(Reader::of(directory.into())),
             ahead: None,
             ready: None,
+            topics: None,
         }
     }
 
@@ -96,7 +100,18 @@ impl FileSource {
 impl Source for FileSource {
     async fn partitions(&mut self) -> Result<Vec<Discovered>> {
         let asked_at = self.clock.monotonic();
-        self.blocking(move |reader| reader.discover(asked_at)).await
+        let found = self.blocking(move |reader| reader.discover(asked_at)).await?;
+        let topics = found.iter().map(|found| found.partition.topic.to_string());
+        self.topics = Some(topics.collect());
+        Ok(found)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::All
+    }
+
+    fn topics(&self) -> Option<BTreeSet<String>> {
+        self.topics.clone()
     }
 
     // It looks at the files whenever it is asked.

@@ -5,7 +5,7 @@ mod context;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use regex::Regex;
 
 use self::bounds::Bounds;
 use self::context::Told;
-use super::{Discovered, Poll, PollBounds, Source};
+use super::{Discovered, Poll, PollBounds, Reach, Source};
 use crate::error::{IngestError, Result};
 use crate::options::KafkaOptions;
 use crate::record::{Partition, Record};
@@ -124,6 +124,14 @@ impl Source for KafkaSource {
             self.bounds.serve(&self.consumer, self.clock.monotonic())?;
         }
         Ok(self.bounds.discovered())
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Matching(self.bounds.patterns().to_vec())
+    }
+
+    fn topics(&self) -> Option<BTreeSet<String>> {
+        self.bounds.there().cloned()
     }
 
     fn ask_anew(&mut self) {

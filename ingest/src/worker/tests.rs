@@ -1,6 +1,7 @@
 mod halted;
 mod marked;
 mod restarts;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -109,6 +110,10 @@ impl World {
     }
 
     fn start_with(&mut self, source: Box<dyn Source>) -> Process {
+        self.start_all(vec![source])
+    }
+
+    fn start_all(&mut self, sources: Vec<Box<dyn Source>>) -> Process {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -118,7 +123,7 @@ impl World {
         self.seed += 1;
         let guard = runtime.enter();
         let ingest = Ingest::start_with(
-            vec![source],
+            sources,
             self.options.clone(),
             Arc::clone(&self.log) as _,
             self.store.clone(),

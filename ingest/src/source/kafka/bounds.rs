@@ -61,6 +61,13 @@ struct Listing {
     unclear: BTreeSet<String>,
 }
 
+impl Listing {
+    fn topics(&self) -> BTreeSet<String> {
+        let clear = self.partitions.iter().map(|listed| &listed.topic);
+        clear.chain(&self.unclear).cloned().collect()
+    }
+}
+
 /// Where a partition begins and ends.
 type Answer = (String, i32, i64, i64);
 
@@ -75,6 +82,8 @@ struct Found {
 #[derive(Debug)]
 pub(super) struct Bounds {
     topics: Vec<Regex>,
+    /// The topics of the last list, also those without a leader or with bounds that are not known.
+    there: Option<BTreeSet<String>>,
     names: Arc<BTreeMap<String, Arc<str>>>,
     listing: Option<Ask<Listing>>,
     /// By leader.
@@ -90,6 +99,7 @@ impl Bounds {
     pub(super) fn new(topics: Vec<Regex>) -> Self {
         Self {
             topics,
+            there: None,
             names: Arc::default(),
             listing: None,
             asks: BTreeMap::new(),
@@ -102,6 +112,15 @@ impl Bounds {
     /// One name for all records of a topic.
     pub(super) fn names(&self) -> Arc<BTreeMap<String, Arc<str>>> {
         Arc::clone(&self.names)
+    }
+
+    pub(super) fn patterns(&self) -> &[Regex] {
+        &self.topics
+    }
+
+    /// All topics that match; none before they were listed.
+    pub(super) fn there(&self) -> Option<&BTreeSet<String>> {
+        self.there.as_ref()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -140,7 +159,10 @@ impl Bounds {
         if let Some(listed) = self.listing.as_mut().and_then(Ask::ended) {
             self.listing = None;
             match listed {
-                Ok(listing) => self.ask_leaders(consumer, listing, now),
+                Ok(listing) => {
+                    self.there = Some(listing.topics());
+                    self.ask_leaders(consumer, listing, now);
+                }
                 Err(error) => self.failed(error)?,
             }
         }

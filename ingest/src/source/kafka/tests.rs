@@ -61,7 +61,9 @@ async fn records_arrive() {
     produce(&cluster.bootstrap_servers(), "db.users", 1, 3);
     produce(&cluster.bootstrap_servers(), "other", 0, 1);
     let mut source = source(&cluster.bootstrap_servers());
+    assert!(source.topics().is_none() && source.reach().includes("db.x"));
     let found = source.partitions().await.expect("a broker");
+    assert_eq!(source.topics(), Some(["db.users".to_owned()].into()));
     let bounds: Vec<_> = found
         .iter()
         .map(|found| (&*found.partition.topic, found.low, found.high))

@@ -1,5 +1,6 @@
 //! What halts a topic or a partition, and lets the others go on.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -12,7 +13,7 @@ use super::{World, append, wait_for};
 use crate::error::Result;
 use crate::record::Partition;
 use crate::source::file::FileSource;
-use crate::source::{Discovered, Poll, PollBounds, Source};
+use crate::source::{Discovered, Poll, PollBounds, Reach, Source};
 
 // Goal: a topic whose table holds another topic is halted, the others go on. Method: two topics of the same last segment.
 #[test]
@@ -109,6 +110,14 @@ impl Source for OldEnds {
             }
         }
         Ok(found)
+    }
+
+    fn reach(&self) -> Reach {
+        self.inner.reach()
+    }
+
+    fn topics(&self) -> Option<BTreeSet<String>> {
+        self.inner.topics()
     }
 
     fn ask_anew(&mut self) {
