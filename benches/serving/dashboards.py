@@ -12,12 +12,14 @@ person does: as many as keep both cores busy, clients among them. Those that are
 dashboard of 19 charts comes anew every five seconds, and wait from when a statement is due. `floor` is the same client's load on a
 server that looks nothing up and sends what tidewater sent (floor.py), beside the same demo: what the client and its protocol take of
 the processor, and make all wait for, whatever answers. DuckDB reads the same Parquet files with
-as many threads, one user, in its own process; Trino reads the same tables by the catalog, as one user too, and what it answers
-otherwise does not count. A run without it keeps the figures that there are of it, and says of each of which run it is.
+as many threads, one user, in its own process; Trino reads the same tables by the catalog, as one user too. What either of them does
+not read, or answers otherwise, does not count, and stands in the notes. A run without Trino keeps the figures that there are of it,
+and says of each of which run it is.
 Nothing is asserted: goals that are missed are told.
 """
 import argparse, glob, json, os, re, subprocess, time
 import adbc_driver_flightsql.dbapi as dbapi
+import pyarrow
 from arrow_client import Session
 from compare import differ
 from floor import Floor, of_flight, of_postgres
@@ -138,8 +140,16 @@ def warm(texts, one):
     return waits, refused
 
 
-def beside(peer, own, theirs, goal, least):
-    """Tells the statements that both read, and how long one takes in the time of the other."""
+def beside(peer, own, theirs, refused, answer, goal, least):
+    """Notes the statements that the peer does not read or answers otherwise; tells the others, and how long one takes in the time of the other."""
+    ask = adbc(order)()
+    for name in list(theirs):
+        different, _ = differ(texts[name], answer(name), ask(order.index(texts[name])))
+        if different:
+            refused[name] = f"another answer: {different}"
+            del theirs[name]
+    for name, why in refused.items():
+        report.note(f"{name} is not measured beside {peer}: {why[:200]}")
     both = [name for name in own if name in theirs]
     for name in both:
         print(f"  {name}: {own[name]:.1f} ms, {peer} {theirs[name]:.1f} ms")
@@ -152,14 +162,14 @@ def beside(peer, own, theirs, goal, least):
 
 
 DUCKDB = """
-import duckdb, json, sys, time
+import duckdb, json, pyarrow, sys, time
 given = json.load(sys.stdin)
 connection = duckdb.connect()
 connection.execute(f"SET threads = {given['threads']}")
 connection.execute("CREATE SCHEMA big")
 for table, files in given["tables"].items():
     connection.execute(f"CREATE VIEW big.{table} AS SELECT * FROM read_parquet({files!r})")
-waits = {}
+waits, refused = {}, {}
 for name, sql in given["statements"].items():
     try:
         best = []
@@ -167,11 +177,23 @@ for name, sql in given["statements"].items():
             begun = time.perf_counter()
             connection.execute(sql).fetchall()
             best.append((time.perf_counter() - begun) * 1000)
+        answer = connection.execute(sql).to_arrow_table()
         waits[name] = sorted(best[2:])[5]
     except Exception as error:
-        print(name, str(error)[:150], file=sys.stderr)
-json.dump(waits, sys.stdout)
+        refused[name] = " ".join(str(error).split())[:150]
+        continue
+    with pyarrow.ipc.new_file(f"{given['answers']}/{name}.arrow", answer.schema) as file:
+        file.write_table(answer)
+json.dump([waits, refused], sys.stdout)
 """
+
+
+def duckdb(tables):
+    """The median wait of each statement, in ms, what was refused, and what gives the answer to a statement."""
+    asked = json.dumps({"threads": os.cpu_count(), "tables": tables, "statements": texts, "answers": lake.folder})
+    said = subprocess.run([given.duckdb, "-c", DUCKDB], input=asked, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return *json.loads(said), lambda name: pyarrow.ipc.open_file(f"{lake.folder}/{name}.arrow").read_all()
+
 
 with Lake(given.tidewater) as lake:
     select_1("select_1.idle")
@@ -228,20 +250,10 @@ with Lake(given.tidewater, "--demo", "--events-per-second", str(given.rate)) as 
     with lake.connect() as connection:
         connection.execute("SET tidewater.cache = off")
         own, _ = warm(texts, lambda sql: connection.execute(sql).fetchall())
-    asked = json.dumps({"threads": os.cpu_count(), "tables": tables, "statements": texts})
-    beside("DuckDB", own, json.loads(subprocess.run([given.duckdb, "-c", DUCKDB], input=asked, capture_output=True, text=True, check=True).stdout), 1.0, False)
+    beside("DuckDB", own, *duckdb(tables), 1.0, False)
     if given.trino:
         with Trino(lake.catalog()) as trino:
-            theirs, refused = warm(texts, trino.client.rows)
-            ask = adbc(order)()
-            for name in list(theirs):
-                different, _ = differ(texts[name], trino.run(texts[name]), ask(order.index(texts[name])))
-                if different:
-                    refused[name] = f"another answer: {different}"
-                    del theirs[name]
-        for name, why in refused.items():
-            report.note(f"{name} is not measured beside Trino: {why[:200]}")
-        beside("Trino", own, theirs, 10.0, True)
+            beside("Trino", own, *warm(texts, trino.client.rows), lambda name: trino.run(texts[name]), 10.0, True)
     else:
         report.keep(given.out, "Trino")
 report.write(given.out)

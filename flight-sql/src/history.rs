@@ -24,7 +24,7 @@ use tidewater_engine::{IcebergTable, PartOf, Route};
 use tidewater_security::{AuditLog, Principal};
 
 pub use self::known::{KNOWN_BYTES_MAX, Known, Process};
-use self::redact::redact;
+use self::redact::{cut, redact};
 use crate::cache::{CacheUse, ReadInstead};
 use crate::error::QueryError;
 use crate::metrics::{Ended, Front, QueryMetrics};
@@ -56,7 +56,7 @@ pub struct QueryRecord {
     pub address: Option<IpAddr>,
     /// The same for statements that differ by values only.
     pub hash: String,
-    /// The statement without its values.
+    /// The statement without its values, as much of it as is kept.
     pub statement: String,
     /// Tables and views: those it changes first, then those it reads.
     pub tables: Vec<String>,
@@ -218,6 +218,7 @@ impl QueryHistory {
         let statement = redact(sql);
         let hash = blake3::hash(statement.as_bytes()).to_hex();
         let hash = hash.chars().take(16).collect();
+        let statement = cut(statement);
         let redacted = Redacted { statement, hash };
         self.texts.add(sql, redacted.clone());
         redacted
@@ -519,5 +520,19 @@ mod tests {
         assert!(bytes <= NAMES_BYTES_MAX && bytes > NAMES_BYTES_MAX / 2, "{bytes}");
         let told = serde_json::to_value(&endless).expect("JSON");
         assert_eq!(told["tables_left_out"], left_out);
+    }
+
+    // Goal: statements that differ behind what is kept of them are told apart, and those that differ by values only are not. Method: long ones,
+    // with another value and with another name at their ends.
+    #[test]
+    fn the_whole_of_a_statement_is_hashed() {
+        let history = QueryHistory::new(Arc::new(ManualClock::new(5)));
+        let columns = "a_column, ".repeat(300);
+        let [one, same, other] =
+            ["x + 1", "x + 22", "y + 1"].map(|end| history.redacted(&format!("SELECT {columns}{end} FROM t")));
+        assert!(one.statement.ends_with('…'), "{}", one.statement);
+        assert_eq!((&one.statement, &one.hash), (&same.statement, &same.hash));
+        assert_eq!(one.statement, other.statement, "what is kept is the same");
+        assert_ne!(one.hash, other.hash);
     }
 }

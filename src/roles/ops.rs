@@ -154,6 +154,8 @@ impl LiveRows for Queries {
             text("id", false),
             text("user", false),
             text("client", false),
+            text("front", false),
+            text("address", true),
             text("hash", false),
             text("statement", false),
             list("tables", DataType::Utf8),
@@ -182,6 +184,8 @@ impl LiveRows for Queries {
             rows.extend(known.statements);
         }
         let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
+        let addresses = rows.iter().map(|row| row.address.map(|address| address.to_string()));
+        let addresses: Vec<Option<String>> = addresses.collect();
         let mut tables = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
         for row in &rows {
             for table in &row.tables {
@@ -198,6 +202,8 @@ impl LiveRows for Queries {
                 texts(&ids, |id| Some(id)),
                 texts(&rows, |row| Some(&row.user)),
                 texts(&rows, |row| Some(&row.client)),
+                texts(&rows, |row| Some(&row.front)),
+                texts(&addresses, |address| address.as_deref()),
                 texts(&rows, |row| Some(&row.hash)),
                 texts(&rows, |row| Some(&row.statement)),
                 Arc::new(tables.finish()),

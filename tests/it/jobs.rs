@@ -103,6 +103,11 @@ fn operators_see_what_runs() {
         (&1.into(), &"local".into()),
         "{counted}"
     );
+    assert_eq!(
+        (&counted["front"], &counted["address"]),
+        (&"flight_sql".into(), &"127.0.0.1".into()),
+        "{counted}"
+    );
     assert!(
         counted["snapshots"][0].is_i64() && counted["duration_ms"].is_u64(),
         "{counted}"

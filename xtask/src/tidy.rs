@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+mod charts;
 mod dependencies;
 mod differences;
 mod error_pages;
@@ -34,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     findings.extend(source::check(root, &files)?);
     findings.extend(error_pages::check(root, &files)?);
     findings.extend(differences::check(root)?);
+    findings.extend(charts::check(root)?);
     for finding in &findings {
         report(finding);
     }

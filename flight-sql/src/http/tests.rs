@@ -6,12 +6,14 @@ use axum::http::{Method, Request};
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
-use tidewater_core::{SeededRng, SharedRng};
+use tidewater_core::{ManualClock, SeededRng, SharedRng};
 use tidewater_security::authenticator::hash_password;
 use tidewater_security::{Privilege, Role, UserSettings};
 use tower::ServiceExt;
 
 use super::*;
+use crate::handle::Statement;
+use crate::service::QueryOptions;
 use crate::service::tests::{Lake, granted};
 
 /// Longest body that a test reads.
@@ -137,6 +139,45 @@ async fn the_cache_is_told() {
         told.push(headers.get("x-cache").cloned().expect("it is told"));
     }
     assert_eq!(told, ["MISS", "HIT", "BYPASS"]);
+}
+
+// Goal: how old rows may be is told in whole seconds, never less than it is, and not of rows of now. Method: a table that bears it, asked
+// before a commit, at once after it, a little more than two seconds later, and when they are older than it bears.
+#[tokio::test]
+async fn the_age_is_told() {
+    let clock = Arc::new(ManualClock::new(0));
+    let lake = Lake::with(QueryOptions::default(), clock.clone()).await;
+    let service = lake.service.clone();
+    let server = Server::of(lake, service, "127.0.0.1:8080", HttpOptions::default());
+    let bears = "ALTER TABLE gold.numbers SET TBLPROPERTIES ('tidewater.cache.max-staleness' = '5s')";
+    let commit = "DELETE FROM gold.numbers WHERE id = 1";
+    let mut told = Vec::new();
+    for (change, moved_ms) in [(bears, 0), (commit, 0), (commit, 2_001), (commit, 3_000)] {
+        let changed = server
+            .service
+            .change(&Principal::local(), &Statement::new(change))
+            .await;
+        changed.expect("it is changed");
+        clock.advance(Duration::from_millis(moved_ms));
+        let headers = [("content-type", "text/plain"), ("accept", "text/csv")];
+        let sql = "SELECT count(*) AS n FROM gold.numbers";
+        let (status, headers, body) = server.send(Method::POST, "/api/v1/sql", &headers, sql).await;
+        assert_eq!(status, StatusCode::OK);
+        let header = |name: &str| {
+            let value = headers.get(name).map(|value| value.to_str().expect("text"));
+            value.unwrap_or("none").to_owned()
+        };
+        told.push((header("x-cache"), header("age"), body));
+    }
+    let expected = [
+        ("MISS", "none", "n\n10\n"),
+        ("HIT", "0", "n\n10\n"),
+        ("HIT", "3", "n\n10\n"),
+        ("MISS", "none", "n\n9\n"),
+    ];
+    let expected =
+        expected.map(|(word, age, rows)| (word.to_owned(), age.to_owned(), Bytes::from_static(rows.as_bytes())));
+    assert_eq!(told, expected);
 }
 
 // Goal: no rows is an answer too. Method: an empty result in the forms that people read.

@@ -117,6 +117,36 @@ async fn shares_go_by_weight() {
     assert_eq!((running(Lane::Interactive), running(Lane::Maintenance)), (0, 0));
 }
 
+// Goal: within a class who came first runs first, whoever asks. Method: one place, six who wait, of two users and of none, of whom one gives
+// up; as the place becomes free again and again the others come in as they stand, and nobody behind them does.
+#[tokio::test]
+async fn who_came_first_runs_first() {
+    let clock = Arc::new(ManualClock::new(0));
+    let admission = admission(&clock, |all| all.interactive.queued_max = 8);
+    let mut running = admission.admit(Class::Interactive, None).await.expect("free");
+    let mut waiting = Vec::new();
+    for user in [Some("ana"), Some("ben"), None, Some("ana"), None, Some("ben")] {
+        let mut wait = Box::pin(admission.admit(Class::Interactive, user));
+        assert!(futures::poll!(&mut wait).is_pending());
+        waiting.push(wait);
+    }
+    drop(waiting.remove(2));
+    while !waiting.is_empty() {
+        drop(running);
+        let first = waiting.remove(0);
+        for behind in &mut waiting {
+            assert!(
+                futures::poll!(behind).is_pending(),
+                "{} are left",
+                admission.load(Class::Interactive).queued
+            );
+        }
+        running = first.await.expect("its turn");
+    }
+    drop(running);
+    assert_eq!(admission.load(Class::Interactive), Load { running: 0, queued: 0 });
+}
+
 // Goal: one user leaves places for others, and is refused alone. Method: a user with one place and one in line; another user
 // comes in beside; a third statement of the first is refused.
 #[tokio::test]
