@@ -27,7 +27,7 @@ use crate::error::{Result, TableError};
 use crate::file_store::FileStore;
 use crate::schema::to_arrow;
 
-/// Files put at the same time: enough to hide a store's latency, few enough not to hold many files' bytes twice.
+/// Files put, or removed, at the same time: enough to hide a store's latency, few enough not to hold many files' bytes twice.
 const UPLOADS_MAX: usize = 4;
 
 /// Writes batches of one table with its current schema and default partition spec.
@@ -108,8 +108,9 @@ impl DataFileWriter {
         Ok(self.added)
     }
 
-    /// Removes the files written so far.
-    pub async fn abort(self) -> Result<()> {
+    /// Removes the files written so far. What it held in memory is free at once.
+    pub async fn abort(mut self) -> Result<()> {
+        self.encoder = None;
         discard(&self.store, &self.added).await
     }
 
@@ -159,10 +160,11 @@ pub(crate) fn directory(table: &TableMetadata) -> String {
 
 /// Removes data files that will not be committed. They must be in no snapshot.
 pub async fn discard(store: &FileStore, files: &[Added]) -> Result<()> {
-    for added in files {
-        store.delete(added.file.file_path()).await?;
-    }
-    Ok(())
+    let removals: Vec<_> = files.iter().map(|added| store.delete(added.file.file_path())).collect();
+    stream::iter(removals)
+        .buffer_unordered(UPLOADS_MAX)
+        .try_collect::<()>()
+        .await
 }
 
 #[cfg(test)]

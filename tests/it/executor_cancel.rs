@@ -1,6 +1,7 @@
 //! Whoever ends a statement ends its work on executors, by every way in which a client can.
 
 pub mod bench;
+mod writes;
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use reqwest::blocking::Client;
 use serde_json::Value;
 
+use crate::executor_cancel::bench::load;
+use crate::executor_cancel::{ENDED_MAX, now};
 use crate::kit::synth::Hospital;
-use crate::kit::{Node, NodeBuilder, wait_for};
+use crate::kit::{Node, NodeBuilder, slack, wait_for};
 use crate::spine::{run_models, wait_ingested};
 
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A model of joins: over ten rows of keys of their own it has ten, over a hundred thousand it takes hours.
+const PAIRS: &str = "/*---\nkind: table\n---*/\nSELECT a.id, count(*) AS n, sum(b.id * c.id % 7) AS s FROM busy.t a \
+                     JOIN busy.t b ON a.k = b.k JOIN busy.t c ON b.k = c.k GROUP BY a.id";
 
 fn json(node: &Node, args: &[&str]) -> Value {
     let text = node.cli(&[args, &["--output", "json"]].concat()).unwrap();
@@ -161,6 +168,69 @@ fn operators_end_statements() {
         .query("SELECT error FROM ops.queries WHERE duration_ms IS NOT NULL AND error = 'SQL-0006'")
         .unwrap();
     assert_eq!(ended.len(), 1);
+}
+
+// Goal: a run of a model at work is ended by an operator: its executor is free a second after the answer, its table is as it was, it stays
+// known as cancelled, and it runs again when it is asked to. Method: a model that has run over a few rows, run over so many more that it
+// takes hours, cancelled while its executor works; rows and snapshots of its table before and after; a retry over the few rows.
+#[test]
+fn operators_end_runs_of_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let project = dir.path().join("project");
+    std::fs::create_dir_all(project.join("models/gold")).unwrap();
+    std::fs::write(project.join("lakehouse.yml"), "name: pairs\n").unwrap();
+    std::fs::write(project.join("models/gold/pairs.sql"), PAIRS).unwrap();
+    let config = format!("[pipelines]\nproject = {project:?}\nfollow = false\n");
+    let node = NodeBuilder::up(dir.path()).config(&config).start();
+    wait_for("the executor is there", DEADLINE, || executors(&node).first().cloned());
+    node.query("CREATE SCHEMA busy").unwrap();
+    node.query("CREATE TABLE busy.t (id BIGINT, k BIGINT)").unwrap();
+    let fill = |from: u32, to: u32| {
+        let rows = format!("SELECT value, value % 97 FROM generate_series({from}, {to})");
+        node.query(&format!("INSERT INTO busy.t {rows}")).unwrap();
+    };
+    fill(1, 10);
+    node.cli(&["pipeline", "run"]).unwrap();
+    let rows = || node.query("SELECT count(*) AS n, sum(s) AS s FROM gold.pairs").unwrap();
+    let snapshots = || node.number("SELECT count(*) FROM gold.\"pairs$snapshots\"").unwrap();
+    let (rows_before, snapshots_before) = (rows(), snapshots());
+    assert_eq!(rows_before[0]["n"], 10, "{rows_before:?}");
+
+    fill(11, 100_000);
+    let mut run = node.spawn_cli(&["pipeline", "run"]);
+    let id = wait_for("an executor works on the run", DEADLINE, || {
+        let open = json(&node, &["job", "ls", "--open"]);
+        let mut runs = open.as_array()?.iter();
+        let run = runs.find(|job| job["name"] == "gold.pairs" && job["phase"] == "running")?;
+        let works = executors(&node).iter().any(|executor| executor["tasks"] != 0);
+        run["id"].as_str().filter(|_| works).map(str::to_owned)
+    });
+    let http = Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
+    assert_eq!(json(&node, &["job", "cancel", &id])["cancelled"], id.as_str());
+    let from = now();
+    wait_for("the executor is free", DEADLINE, || {
+        (load(&http, &node) == (0, 0)).then_some(())
+    });
+    let ended = from.elapsed();
+    assert!(ended < ENDED_MAX * slack(), "{ended:?}");
+    assert!(!run.wait().unwrap().success(), "it was ended");
+    assert_eq!((rows(), snapshots()), (rows_before.clone(), snapshots_before));
+    let jobs = json(&node, &["job", "ls", "--limit", "100"]);
+    let job = jobs.as_array().unwrap().iter().find(|job| job["id"] == id.as_str());
+    assert_eq!(job.unwrap()["phase"], "cancelled", "{jobs}");
+    let logs = json(&node, &["job", "logs", &id]);
+    let mut lines = logs.as_array().unwrap().iter();
+    assert!(
+        lines.any(|line| line["text"].as_str().unwrap().contains("PIP-0023")),
+        "{logs}"
+    );
+    let over = node.cli(&["job", "cancel", &id]).unwrap_err();
+    assert!(over.contains("CTL-0014") && over.contains("has ended"), "{over}");
+
+    node.query("DELETE FROM busy.t WHERE id > 10").unwrap();
+    let again = json(&node, &["job", "retry", &id]);
+    assert_eq!(again[0]["name"], "gold.pairs", "{again}");
+    assert_eq!((rows(), snapshots()), (rows_before, snapshots_before + 1));
 }
 
 // Goal: a query for which memory and spill disk do not suffice fails with a code that says so, and the process goes on. Method: a

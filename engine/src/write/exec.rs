@@ -289,6 +289,8 @@ pub(super) async fn write_files(
             Err(error) => Err(error.into()),
         };
         if let Err(error) = written {
+            // A write that was ended holds nothing while its files are removed, however many there are.
+            drop((input, memory));
             // The files are in no snapshot; if they cannot be removed now, orphan cleanup will.
             if let Err(left) = writer.abort().await {
                 tracing::warn!(table = %spec.name, error = %left, "data files of a failed write were left behind");

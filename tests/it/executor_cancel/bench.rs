@@ -120,6 +120,11 @@ impl Bench {
             .collect()
     }
 
+    /// Whether any executor has a task.
+    pub fn is_busy(&self) -> bool {
+        self.loads().iter().any(|(tasks, _)| *tasks > 0)
+    }
+
     /// Whether every executor works on a statement: with one place each, they have no other one then.
     pub fn works(&self) -> bool {
         let loads = self.loads();
