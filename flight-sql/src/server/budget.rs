@@ -89,7 +89,7 @@ impl http_body::Body for Counted {
         this.taken.keep(this.message.came);
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         // What its client took back would be read as if it had ended, by tonic (CANCEL) or by hyper (NO_ERROR, as proxies say it): the rows
-        // that came would pass for all that there are.
+        // that came would pass for all that there are. A stream that its client ended says so when its last frame was taken.
         let taken_back = match &frame {
             Some(Ok(_)) => false,
             Some(Err(status)) => status.code() == Code::Cancelled,
@@ -181,8 +181,8 @@ mod tests {
         }
     }
 
-    // Goal: what a client took back does not pass for what it ended. Method: a whole message, and then its end, or what is seen of a stream that
-    // was reset in either way.
+    // Goal: what a client took back does not pass for what it ended. Method: a whole message, and then its end, or what is seen of a stream
+    // that was reset in either way.
     #[tokio::test]
     async fn what_was_taken_back_has_no_end() {
         let budget = Budget::new(Limits {

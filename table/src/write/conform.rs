@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Float32Type, Float64Type, SchemaRef,
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, FieldRef, Fields, Float32Type, Float64Type,
+    SchemaRef,
 };
 use arrow::util::display::FormatOptions;
 
@@ -88,6 +89,15 @@ fn array(column: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef> {
             field,
             path,
         )?,
+        // What stands once for many rows is first written out for each of them, where a cast would reach into it.
+        (DataType::Dictionary(_, plain), wanted) if plain.is_nested() || wanted.is_integer() => {
+            array(&cast(column, plain).map_err(invalid)?, field, path)?
+        }
+        (DataType::RunEndEncoded(_, plain), _) => {
+            array(&cast(column, plain.data_type()).map_err(invalid)?, field, path)?
+        }
+        // A cast takes one of the types and makes nulls of all values of the others.
+        (DataType::Union(..), _) => return Err(refused(path, field.name(), "its values are of several types")),
         (DataType::Map(..), DataType::Map(entries, sorted)) => Arc::new(map(column.as_map(), entries, *sorted, &here)?),
         (given, wanted) if given == wanted => column.clone(),
         (_, wanted) => cast(column, wanted).map_err(invalid)?,
@@ -146,18 +156,17 @@ fn rounded(column: &ArrayRef) -> std::result::Result<ArrayRef, arrow::error::Arr
                 .as_primitive::<Float64Type>()
                 .unary::<_, Float64Type>(f64::round_ties_even),
         ),
-        DataType::Decimal32(precision, scale)
-        | DataType::Decimal64(precision, scale)
-        | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale)
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)
             if *scale > 0 =>
         {
-            // 9.5 has one digit before its point, and 10 has two.
-            let before = precision.saturating_sub(scale.unsigned_abs()).saturating_add(1);
-            let whole = DataType::Decimal128(before.min(DECIMAL128_MAX_PRECISION), 0);
-            cast_with_options(column, &whole, &strict())?
+            cast_with_options(column, &DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0), &strict())?
         }
-        DataType::Dictionary(_, of) => rounded(&cast_with_options(column, of, &strict())?)?,
+        // In two steps: where the type of a decimal says that it fits in fewer bytes, a cast panics at what does not, also behind a null.
+        // And a cast to a whole number would take the lowest bits of one that is too large (arrow 59.3).
+        DataType::Decimal256(..) => {
+            let wide = cast_with_options(column, &DataType::Decimal256(DECIMAL256_MAX_PRECISION, 0), &strict())?;
+            cast_with_options(&wide, &DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0), &strict())?
+        }
         _ => column.clone(),
     })
 }
@@ -173,5 +182,83 @@ fn refused(path: &str, name: &str, reason: &str) -> TableError {
     let dot = if path.is_empty() { "" } else { "." };
     TableError::Rows {
         reason: format!("column \"{path}{dot}{name}\": {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        Decimal256Array, DictionaryArray, Float64Array, Int32Array, Int64Array, RunArray, StringArray, UnionArray,
+    };
+    use arrow::datatypes::{Int32Type, Int64Type, Schema, UnionFields, i256};
+
+    use super::*;
+
+    fn one(column: ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("a", column, true)]).unwrap();
+        let schema = Arc::new(Schema::new(vec![Field::new("a", wanted.clone(), true)]));
+        Ok(conformed(&batch, &schema)?.column(0).clone())
+    }
+
+    fn wide(values: Vec<i256>, valid: Vec<bool>, scale: i8) -> ArrayRef {
+        let decimals = Decimal256Array::new(values.into(), Some(valid.into()));
+        Arc::new(decimals.with_precision_and_scale(40, scale).unwrap())
+    }
+
+    // Goal: numbers are rounded in whatever form they come, and none becomes another one or a null. Method: the same rows as they are, in
+    // lists, in dictionaries and in runs; wide decimals, of which one has behind a null what has no place elsewhere, and one fits by its
+    // lowest bits only; a union, of which a cast would keep one type.
+    #[test]
+    fn no_form_of_a_number_is_cut_off() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![2.5, -1.9]));
+        let whole: ArrayRef = Arc::new(Int64Array::from(vec![2, -2]));
+        let parts = [Some(vec![Some(2.5), Some(-1.9)]), None];
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(parts));
+        let parts = [Some(vec![Some(2), Some(-2)]), None];
+        let whole_lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(parts));
+        let keyed = |of: &ArrayRef| -> ArrayRef {
+            Arc::new(DictionaryArray::<Int32Type>::new(
+                Int32Array::from(vec![0, 1]),
+                of.clone(),
+            ))
+        };
+        let in_runs = |of: &ArrayRef| -> ArrayRef {
+            Arc::new(RunArray::<Int32Type>::try_new(&Int32Array::from(vec![1, 2]), of.as_ref()).unwrap())
+        };
+        for (given, expected) in [
+            (keyed(&floats), &whole),
+            (in_runs(&floats), &whole),
+            (keyed(&lists), &whole_lists),
+            (in_runs(&lists), &whole_lists),
+            (floats, &whole),
+            (lists, &whole_lists),
+        ] {
+            let kind = given.data_type().clone();
+            assert_eq!(&one(given, expected.data_type()).unwrap(), expected, "{kind}");
+        }
+        let rounded = one(
+            wide(vec![i256::from_i128(25), i256::MAX], vec![true, false], 1),
+            &DataType::Int64,
+        )
+        .unwrap();
+        let expected: ArrayRef = Arc::new(Int64Array::from(vec![Some(3), None]));
+        assert_eq!(&rounded, &expected);
+
+        let fields = [
+            Field::new("whole", DataType::Int64, true),
+            Field::new("text", DataType::Utf8, true),
+        ];
+        let children: Vec<ArrayRef> = vec![whole, Arc::new(StringArray::from(vec!["1", "2"]))];
+        let fields = UnionFields::try_new([0, 1], fields).unwrap();
+        let union = UnionArray::try_new(fields, vec![0_i8, 1].into(), None, children).unwrap();
+        for lost in [
+            wide(vec![i256::from_i128(1 << 64)], vec![true], 0),
+            wide(vec![i256::from_i128(10 << 64)], vec![true], 1),
+            Arc::new(union) as ArrayRef,
+        ] {
+            let kind = lost.data_type().clone();
+            let outcome = one(lost, &DataType::Int64);
+            assert!(matches!(outcome, Err(TableError::Rows { .. })), "{kind}");
+        }
     }
 }
