@@ -5,6 +5,9 @@
 //! together. Sorts above leave such columns out, as their order is known without them, and a window that finds no order of a column of
 //! its `PARTITION BY` when it begins is refused. The rows are the same in both forms, and in the same parts: what was known of them
 //! holds.
+//!
+//! What lets go of the thread (`cooperative.rs`) is put into a plan before: over an operator that tells something else than the one it was
+//! planned over, if only that it yields, nothing is told but what the new form shows.
 
 use std::fmt;
 use std::sync::Arc;

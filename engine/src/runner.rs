@@ -202,7 +202,7 @@ impl LocalRunner {
                 Either::Right((passed, _)) => return Err(passed),
             },
         };
-        let plan = quick_first(yielding(text_views(plan)?, clock)?)?;
+        let plan = quick_first(text_views(yielding(plan, clock)?)?)?;
         if let Some(progress) = Progress::of(&request.session) {
             progress.watch(&plan);
         }

@@ -64,8 +64,8 @@ impl ExecutionEngine for StageEngine {
         let files = TaskFiles::new(work_dir, job_id.clone(), stage_id, reads);
         let plan = restore_scans(plan, &self.runtime)
             .map(|plan| stage_filters(plan, config.options()))
-            .and_then(text_views)
             .and_then(|plan| yielding(plan, &self.clock))
+            .and_then(text_views)
             .and_then(quick_first)
             .and_then(|plan| stoppable(plan, stop.token()))
             .map_err(keep_code)?;

@@ -49,12 +49,15 @@ impl Grammar<'_> {
             false => None,
         };
         let overwrite = match (overwrite, self.word("PARTITION")) {
-            (true, true) => Overwrite::Partition(
-                self.parenthesised(Self::partition_value)?
-                    .into_iter()
-                    .flatten()
-                    .collect(),
-            ),
+            (true, true) => {
+                let named = self.parenthesised(Self::partition_value)?;
+                let values: Vec<(String, Expr)> = named.into_iter().flatten().collect();
+                match values.is_empty() {
+                    // No value is named that rows could be found by: it is about the partitions that the new ones get.
+                    true => Overwrite::Touched,
+                    false => Overwrite::Partition(values),
+                }
+            }
             (true, false) => Overwrite::Touched,
             (false, true) => {
                 return self

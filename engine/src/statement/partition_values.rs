@@ -123,6 +123,10 @@ impl PartitionValue {
     pub(super) fn taken(&self) -> Result<SqlExpr> {
         let written = match &self.value {
             ScalarValue::Utf8(Some(text)) => format!("'{}'", text.replace('\'', "''")),
+            // As a number: how a text is read hangs on the session, and no session reads those of all years.
+            ScalarValue::TimestampMicrosecond(Some(at), _) | ScalarValue::TimestampNanosecond(Some(at), _) => {
+                format!("arrow_cast({at}, '{}')", self.value.data_type())
+            }
             value => as_sql(&value.to_array()?)?,
         };
         let parsed = Parser::new(&GenericDialect {}).try_with_sql(&written);

@@ -92,6 +92,46 @@ async fn instants_are_those_of_the_session() {
     }
 }
 
+// Goal: so are instants of years that no text tells in every session. Method: numbers of microseconds, beside the next ones.
+#[tokio::test]
+async fn instants_are_of_any_year() {
+    for options in &[SessionOptions::default(), in_zone(Some("Europe/Berlin"))] {
+        let lake = lake().await;
+        done(&lake, "CREATE TABLE s.t (n int, at timestamptz)").await;
+        for micros in [-66_000_000_000_000_000_i64, -1, 316_516_204_800_000_000] {
+            let at = |micros: i64| format!("arrow_cast({micros}, 'Timestamp(µs, \"UTC\")')");
+            done(&lake, "DELETE FROM s.t").await;
+            rows_in(&lake, options, &format!("INSERT INTO s.t VALUES (1, {})", at(micros))).await;
+            rows_in(
+                &lake,
+                options,
+                &format!("INSERT INTO s.t VALUES (2, {})", at(micros + 1)),
+            )
+            .await;
+            let overwrite = format!("INSERT OVERWRITE s.t PARTITION (at = {}) VALUES (3)", at(micros));
+            rows_in(&lake, options, &overwrite).await;
+            assert_eq!(
+                lake.lines("SELECT n FROM s.t").await,
+                ["2", "3"],
+                "{micros} in {}",
+                options.zone()
+            );
+        }
+    }
+}
+
+// Goal: a column that is named without a value takes no rows along but those of the partitions that get some. Method: one of two.
+#[tokio::test]
+async fn columns_without_values_are_those_of_the_rows() {
+    let lake = lake().await;
+    done(&lake, "CREATE TABLE s.t (n int, day date) PARTITIONED BY (day)").await;
+    let values = "(1, DATE '2026-01-01'), (2, DATE '2026-01-02')";
+    assert_eq!(rows(&lake, &format!("INSERT INTO s.t VALUES {values}")).await, 2);
+    let overwrite = "INSERT OVERWRITE s.t PARTITION (day) VALUES (3, DATE '2026-01-02')";
+    assert_eq!(rows(&lake, overwrite).await, 1);
+    assert_eq!(lake.lines("SELECT n FROM s.t").await, ["1", "3"]);
+}
+
 // Goal: a value of any type is the same for the rows that go and for those that come. Method: words for it that a comparison takes
 // otherwise than a column, beside a row with a value next to it.
 #[tokio::test]
