@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::work_table::WorkTableExec;
@@ -41,14 +40,7 @@ impl ReadOnceExec {
 /// Whether a plan that is made anew gives all its rows. A filter that a sort or a join has found stays in the scans below it, which would
 /// leave out what that time is no longer asked for; and rows of a round of a recursive query are gone with who reads them first.
 fn comes_again(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-    let ends = plan.exists(|node| {
-        let mut ends = node.is::<WorkTableExec>();
-        node.apply_expressions(&mut |expression| {
-            ends |= expression.exists(|part| Ok(part.is::<DynamicFilterPhysicalExpr>()))?;
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        Ok(ends)
-    })?;
+    let ends = plan.exists(|node| Ok(node.is::<WorkTableExec>() || !node.dynamic_expressions_produced().is_empty()))?;
     Ok(!ends)
 }
 
