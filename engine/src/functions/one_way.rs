@@ -30,6 +30,7 @@ use datafusion::logical_expr::{
     ReversedUDAF, ReversedUDWF, Signature, WindowUDF, WindowUDFImpl,
 };
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 
 /// Functions that look so many rows ahead or back, whatever the frame.
 const LOOKING_BY_ROWS: [&str; 2] = ["lag", "lead"];
@@ -84,9 +85,11 @@ impl WindowUDFImpl for Looking {
     }
 
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs) -> Result<Box<dyn PartitionEvaluator>> {
-        let skips_nulls = args.ignore_nulls() && LOOKING_BY_ROWS.contains(&self.inner.name());
+        let several = args.input_exprs().get(1).is_some_and(|rows| !is_one(rows));
+        let skips_nulls = args.ignore_nulls() && several && LOOKING_BY_ROWS.contains(&self.inner.name());
         let inner = self.inner.partition_evaluator_factory(args)?;
-        if skips_nulls {
+        let looks_back = inner.is_causal();
+        if skips_nulls && !looks_back {
             return Ok(Box::new(Whole { inner }));
         }
         Ok(inner)
@@ -109,8 +112,13 @@ impl WindowUDFImpl for Looking {
     }
 }
 
+fn is_one(rows: &Arc<dyn PhysicalExpr>) -> bool {
+    let rows = rows.downcast_ref::<Literal>();
+    rows.is_some_and(|rows| *rows.value() == ScalarValue::Int64(Some(1)))
+}
+
 /// Looks at all rows of a partition at once. Row by row, DataFusion's `lead` of several rows that skips nulls forgets to look behind a null,
-/// and gives none where there is one.
+/// and gives none where there is one. `lag`, and `lead` of one row, do not: they keep no more rows than they look at.
 #[derive(Debug)]
 struct Whole {
     inner: Box<dyn PartitionEvaluator>,

@@ -80,6 +80,12 @@ impl ExecutionPlan for OnceExec {
         }
     }
 
+    /// Who reads anew makes the rows itself: the others' are kept for as many as read them once.
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let alone = Arc::new(Shared::new(1));
+        Ok(Arc::new(Self::new(self.number, Arc::clone(&self.input), alone)))
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.shared.read(&self.input, partition, context)
     }

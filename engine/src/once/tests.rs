@@ -8,6 +8,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, TryStreamExt, future, stream};
@@ -230,6 +231,21 @@ async fn rows_are_made_once() {
             "what was written to disk is known as such until its readers are gone"
         );
     }
+}
+
+// Goal: who begins anew has all rows, and takes none from the others. Method: one of two readers reads, is made anew and reads again; then
+// the other one reads.
+#[tokio::test]
+async fn who_begins_anew_has_all_rows() {
+    let source = Source::new(5, Ending::Good);
+    let context = context(1 << 30);
+    let readers = source.readers(2);
+    let anew = reset_plan_states(Arc::clone(&readers[0])).expect("a plan");
+    for reader in [&readers[0], &anew, &readers[1]] {
+        let rows = reader.execute(0, Arc::clone(&context)).expect("a reader");
+        assert_eq!(numbers(rows).await.expect("rows"), (0..5 * ROWS).collect::<Vec<i64>>());
+    }
+    assert_eq!(source.asked.load(Ordering::SeqCst), 2);
 }
 
 // Goal: no reader takes rows for all rows that are not. Method: a maker that fails, and one that panics, behind some rows.

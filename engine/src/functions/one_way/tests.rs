@@ -186,4 +186,39 @@ async fn what_skips_nulls_finds_the_row_behind_them() {
         "9,,,-1,70",
     ];
     assert_eq!(lake.lines(&sql).await, found);
+    // Each by itself: those beside it may decide how rows are kept.
+    for (function, column) in [
+        ("lead(n)", 1),
+        ("lead(n, 2)", 2),
+        ("lag(n, -2, -1)", 3),
+        ("lag(n, 2)", 4),
+    ] {
+        let sql = format!("SELECT id, {function} IGNORE NULLS OVER (ORDER BY id) FROM {rows}");
+        let found = found.iter().map(|row| {
+            let row: Vec<&str> = row.split(',').collect();
+            format!("{},{}", row[0], row[column])
+        });
+        assert_eq!(lake.lines(&sql).await, found.collect::<Vec<_>>(), "{sql}");
+    }
+}
+
+// Goal: only functions that look at all rows of a partition at once have them all kept. Method: the operator of each window that skips nulls.
+#[tokio::test]
+async fn few_that_skip_nulls_keep_all_rows() {
+    let lake = Lake::new();
+    let session = lake.session();
+    for (function, keeps) in [
+        ("lead(n)", false),
+        ("lead(n, 1, 0)", false),
+        ("lead(n, 2)", true),
+        ("lag(n)", false),
+        ("lag(n, 2, 0)", false),
+        ("lag(n, -2)", true),
+    ] {
+        let sql = format!("SELECT id, {function} IGNORE NULLS OVER (ORDER BY id) FROM {ROWS}");
+        let plan = lake.engine.plan(&session, &sql).await.expect(&sql);
+        let plan = session.state().create_physical_plan(&plan).await.expect(&sql);
+        let kept = plan.exists(|node| Ok(node.is::<WindowAggExec>()));
+        assert_eq!(kept.expect("it is looked at only"), keeps, "{sql}");
+    }
 }
