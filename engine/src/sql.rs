@@ -102,6 +102,8 @@ pub enum Command {
         name: Name,
         /// The new values.
         properties: BTreeMap<String, Option<String>>,
+        /// Whether it is written as `COMMENT ON`, by which it is called.
+        is_comment: bool,
     },
     /// `COMMENT ON COLUMN`.
     CommentColumn {
@@ -141,12 +143,12 @@ impl Command {
                 Object::Schema => "DROP SCHEMA",
             },
             Self::AlterTable { .. } => "ALTER TABLE",
+            Self::SetProperties { is_comment: true, .. } | Self::CommentColumn { .. } => "COMMENT",
             Self::Rename { what, .. } | Self::SetProperties { what, .. } => match what {
                 Object::Table => "ALTER TABLE",
                 Object::View => "ALTER VIEW",
                 Object::Schema => "ALTER SCHEMA",
             },
-            Self::CommentColumn { .. } => "COMMENT",
             Self::Truncate { .. } => "TRUNCATE TABLE",
             Self::Insert(_) => "INSERT",
             Self::Merge(merge) => merge.verb,

@@ -160,8 +160,11 @@ impl Workshop<'_> {
                 what: Object::Table,
                 name,
                 properties,
+                ..
             } => self.table_properties(name, properties).await,
-            Command::SetProperties { what, name, properties } => self.set_properties(*what, name, properties).await,
+            Command::SetProperties {
+                what, name, properties, ..
+            } => self.set_properties(*what, name, properties).await,
             Command::Call(call) => self.call(call).await,
             Command::AlterTable {
                 name,

@@ -84,6 +84,12 @@ pub enum QueryError {
         /// The longest time between two polls.
         unseen_max: Duration,
     },
+    /// Its client began to send rows, and sends nothing more.
+    #[error("the client sent nothing of its rows for {silent_max:?}, and is not waited for any longer")]
+    Silent {
+        /// How long it is waited for.
+        silent_max: Duration,
+    },
     /// As much is in the middle of being read as may be.
     #[error("{} MiB of messages of {whose} are being read, and no more may be", bytes_max >> 20)]
     Reading {
@@ -188,7 +194,7 @@ impl Coded for QueryError {
             Self::NotHeld { .. } | Self::ExpiredHandle => ErrorKind::NotFound,
             Self::StillRuns { .. } | Self::NotKept { .. } => ErrorKind::Unavailable,
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::Unseen { .. } => ErrorKind::Timeout,
+            Self::Unseen { .. } | Self::Silent { .. } => ErrorKind::Timeout,
             Self::Encode { .. } => ErrorKind::Internal,
             Self::Security(error) => error.kind(),
             Self::Engine(error) => error.kind(),
@@ -213,6 +219,7 @@ impl Coded for QueryError {
             Self::ForeignHandle => "SQL-0038",
             Self::ExpiredHandle => "SQL-0039",
             Self::NotKept { .. } => "SQL-0045",
+            Self::Silent { .. } => "SQL-0046",
             Self::Security(error) => error.code(),
             Self::Engine(error) => error.code(),
         }
@@ -225,7 +232,8 @@ impl Coded for QueryError {
             | Self::StillRuns { .. }
             | Self::NotKept { .. }
             | Self::Reading { .. }
-            | Self::Unseen { .. } => Retry::Safe,
+            | Self::Unseen { .. }
+            | Self::Silent { .. } => Retry::Safe,
             Self::Security(error) => error.retry(),
             Self::Engine(error) => error.retry(),
             _ => Retry::Never,
@@ -249,6 +257,11 @@ impl Coded for QueryError {
             Self::TooLarge { .. } => Some("ask for rows as they come, without \"async\" and without polls".into()),
             Self::StillRuns { .. } => Some("poll until there is a flight info without a descriptor".into()),
             Self::Unseen { .. } => Some("poll more often: a poll waits for a second by itself".into()),
+            Self::Silent { .. } => {
+                let end = "end the rows where there are no more, or let less time pass between two messages";
+                let limit = "statement_timeout of the session and flight_sql.query_timeout_ms say how much may pass";
+                Some(format!("{end}; {limit}"))
+            }
             Self::Reading { .. } => Some("try again when other messages were read".into()),
             Self::NotKept { .. } => Some("an operator has to look at the disk below data_dir/audit".into()),
             Self::Busy { .. } => Some("try again when other queries have ended".into()),

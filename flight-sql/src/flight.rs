@@ -26,6 +26,7 @@ pub mod authentication;
 mod calls;
 mod cancel;
 mod changes;
+mod coming;
 mod handles;
 mod handshake;
 mod ingest;

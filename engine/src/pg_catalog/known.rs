@@ -55,6 +55,7 @@ impl Engine {
                 let columns = tidewater_table::schema::to_arrow(&view.schema).map_err(EngineError::from)?;
                 let mut relation = of_view(&name, &columns.into());
                 relation.definition = view.queries.values().next().cloned();
+                relation.comment = view.properties.get("comment").cloned();
                 relations.push(relation);
             }
         }

@@ -25,7 +25,12 @@ impl Grammar<'_> {
             Object::Table => self.alter_table(name, if_exists),
             Object::View | Object::Schema => {
                 let properties = self.set_properties()?;
-                Ok(Command::SetProperties { what, name, properties })
+                Ok(Command::SetProperties {
+                    what,
+                    name,
+                    properties,
+                    is_comment: false,
+                })
             }
         }
     }

@@ -179,7 +179,12 @@ impl Grammar<'_> {
         let name = self.name()?;
         self.need("IS")?;
         let properties = BTreeMap::from([("comment".to_owned(), self.text_or_null()?)]);
-        Ok(Command::SetProperties { what, name, properties })
+        Ok(Command::SetProperties {
+            what,
+            name,
+            properties,
+            is_comment: true,
+        })
     }
 
     fn call(&mut self) -> Parsed<Command> {

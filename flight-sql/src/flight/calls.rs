@@ -18,7 +18,7 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::one_batch;
-use super::{DataStream, FlightSql, cancel, flight_info, ingest, keys, metadata, sql_info};
+use super::{DataStream, FlightSql, cancel, coming, flight_info, ingest, keys, metadata, sql_info};
 
 type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
 type Info = Response<FlightInfo>;
@@ -128,7 +128,8 @@ impl FlightSqlService for FlightSql {
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
         let front = self.of(&principal, &request);
-        ingest::ingest(&front.service, &principal, command, request.into_inner()).await
+        let rows = coming::rows(&front.service, request.into_inner());
+        ingest::ingest(&front.service, &principal, command, rows).await
     }
 
     async fn get_flight_info_catalogs(

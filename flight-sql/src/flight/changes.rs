@@ -8,7 +8,7 @@ use tidewater_security::Principal;
 
 use super::queries::no_transaction;
 use super::status::to_status;
-use super::{FlightSql, parameters};
+use super::{FlightSql, coming, parameters};
 use crate::handle::Statement;
 
 impl FlightSql {
@@ -30,7 +30,7 @@ impl FlightSql {
     ) -> Result<i64, Status> {
         let principal = self.principal(&request).await?;
         let (front, mut statement) = self.prepared(&principal, &query.prepared_statement_handle, &request)?;
-        let rows = parameters::read_rows(request.into_inner()).await?;
+        let rows = parameters::read_rows(coming::rows(&front.service, request.into_inner())).await?;
         if rows.is_empty() {
             return front.update(&principal, &statement).await;
         }

@@ -1,35 +1,28 @@
 //! Bulk loads (`CommandStatementIngest`): the rows of one stream become one commit.
 
-use std::pin::Pin;
-
 use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
-use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::error::ArrowError;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use tonic::Status;
 
 use tidewater_core::{Namespace, TableName};
 use tidewater_engine::{BulkLoad, IfExists};
 use tidewater_security::Principal;
 
+use super::coming;
 use super::status::to_status;
 use crate::error::QueryError;
 use crate::service::QueryService;
 
-/// Takes the rows of `data` in: how many there were.
+/// Takes the rows of `batches` in: how many there were.
 pub(super) async fn ingest(
     service: &QueryService,
     principal: &Principal,
     command: CommandStatementIngest,
-    data: PeekableFlightDataStream,
+    mut batches: FlightRecordBatchStream,
 ) -> Result<i64, Status> {
-    let data: Pin<Box<dyn Stream<Item = Result<_, FlightError>> + Send>> =
-        Box::pin(data.map_err(|status| FlightError::Tonic(Box::new(status))));
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
-    let first = batches.try_next().await.map_err(Status::from)?;
+    let first = batches.try_next().await.map_err(coming::status)?;
     let Some(schema) = batches.schema().cloned() else {
         return Err(Status::invalid_argument("the load has no schema"));
     };
@@ -40,7 +33,7 @@ pub(super) async fn ingest(
         create,
         if_exists,
     };
-    let rest = batches.map_err(|error| QueryError::encoding(ArrowError::from_external_error(Box::new(error))));
+    let rest = batches.map_err(coming::failure);
     let rows = futures::stream::iter(first.map(Ok::<RecordBatch, QueryError>)).chain(rest);
     let rows = service
         .load(principal, &load, Box::pin(rows))

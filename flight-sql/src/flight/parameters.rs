@@ -1,18 +1,14 @@
 //! Bound parameters on their way in: rows of an Arrow stream, kept as IPC inside the statement's handle.
 
-use std::pin::Pin;
-
 use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::error::FlightError;
-use arrow_flight::sql::server::PeekableFlightDataStream;
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
 use tonic::Status;
 
-use super::arrow_status;
+use super::{arrow_status, coming};
 
 /// Parameters travel in every later call of the statement: more than this is a bulk load by other means.
 const BYTES_MAX: usize = 4 << 20;
@@ -21,17 +17,14 @@ const BYTES_MAX: usize = 4 << 20;
 const ROWS_MAX: usize = 10_000;
 
 /// Reads the parameters of a query. No row means no parameters.
-pub(super) async fn read(data: PeekableFlightDataStream) -> Result<Bytes, Status> {
-    together(&read_rows(data).await?)
+pub(super) async fn read(batches: FlightRecordBatchStream) -> Result<Bytes, Status> {
+    together(&read_rows(batches).await?)
 }
 
 /// Reads the rows of parameters of a statement that changes something, each for itself.
-pub(super) async fn read_rows(data: PeekableFlightDataStream) -> Result<Vec<Bytes>, Status> {
-    let data: Pin<Box<dyn Stream<Item = Result<_, FlightError>> + Send>> =
-        Box::pin(data.map_err(|status| FlightError::Tonic(Box::new(status))));
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(data);
+pub(super) async fn read_rows(mut batches: FlightRecordBatchStream) -> Result<Vec<Bytes>, Status> {
     let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(batch) = batches.try_next().await.map_err(Status::from)? {
+    while let Some(batch) = batches.try_next().await.map_err(coming::status)? {
         for at in 0..batch.num_rows() {
             let row = encoded(&batch.slice(at, 1))?;
             bytes += row.len();

@@ -14,7 +14,7 @@ use tidewater_security::Principal;
 
 use super::schema_calls::SchemaOnly;
 use super::status::to_status;
-use super::{FlightSql, answers, flight_info, parameters, schema_bytes};
+use super::{FlightSql, answers, coming, flight_info, parameters, schema_bytes};
 use crate::handle::{Handle, Statement};
 
 type Rows = Response<<FlightSql as FlightService>::DoGetStream>;
@@ -133,7 +133,8 @@ impl FlightSql {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let principal = self.principal(&request).await?;
         let mut statement = self.opened(&principal, &query.prepared_statement_handle)?;
-        statement.parameters = parameters::read(request.into_inner()).await?;
+        let front = self.of(&principal, &request);
+        statement.parameters = parameters::read(coming::rows(&front.service, request.into_inner())).await?;
         Ok(DoPutPreparedStatementResult {
             prepared_statement_handle: Some(self.prepared_handle(&principal, statement)),
         })

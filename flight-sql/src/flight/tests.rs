@@ -5,6 +5,7 @@ mod polls;
 mod room;
 mod schemas;
 mod sessions;
+mod silent;
 
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;

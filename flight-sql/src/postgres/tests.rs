@@ -1,6 +1,7 @@
 //! Conversations with the front, byte by byte.
 
 mod bound;
+mod comments;
 mod crowd;
 mod cursors;
 mod executed;

@@ -128,7 +128,7 @@ impl QueryService {
     }
 
     /// How long a statement of this client may take.
-    pub(super) fn deadline(&self) -> Duration {
+    pub(crate) fn deadline(&self) -> Duration {
         let allowed = self.0.options.query_timeout;
         self.1.timeout.map_or(allowed, |wanted| wanted.min(allowed))
     }

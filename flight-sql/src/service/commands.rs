@@ -185,6 +185,7 @@ impl QueryService {
             engine: &engine,
             runner: &runner,
             options: &options,
+            // It takes as long as its rows go on coming: who hands them in does not wait for ever for the next ones.
             deadline: None,
         };
         let done = at_work.run(Box::pin(shop.load(&load, rows))).await;

@@ -187,7 +187,9 @@ impl May<'_> {
                     }
                 })
             }
-            Command::SetProperties { what, name, properties } => match what {
+            Command::SetProperties {
+                what, name, properties, ..
+            } => match what {
                 Object::Schema => {
                     self.on_schema(&name.schema()?, Alter)?;
                     About::Anything
