@@ -10,7 +10,8 @@
 //!   partitions; deletes by position reach the file that they name, or those of the same spec id and partition.
 //! - Some readers apply a delete file to the one data file that its bounds tell, whatever the partition of either: here it reaches
 //!   that file, too.
-//! - What a delete file by position tells of the paths in it may keep it from a file of its partition, see [`Paths::leave_out`].
+//! - What a delete file by position tells of the paths in it may keep it from a file of its partition, see [`Paths::leave_out`]. Where
+//!   that keeps all deletes from all of the files, nothing more is read; else the head's data manifests are, once, as for a scan.
 //! - What is not known is a conflict: a delete of a spec that the table does not have, a file that is not listed.
 
 use std::collections::BTreeSet;
@@ -18,13 +19,15 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::metadata_columns::RESERVED_FIELD_ID_DELETE_FILE_PATH;
-use iceberg::spec::{DataContentType, DataFileFormat, Datum, ManifestContentType, PrimitiveLiteral, TableMetadata};
+use iceberg::spec::{
+    DataContentType, DataFileFormat, Datum, ManifestContentType, ManifestFile, PrimitiveLiteral, TableMetadata,
+};
 
 use crate::change::Change;
 use crate::error::Result;
 use crate::file_store::FileStore;
 use crate::manifest::{self, Description, Entry};
-use crate::scan::{Deletes, MANIFEST_READS_MAX, holds_live};
+use crate::scan::{Deletes, holds_live, reads_at_once};
 
 /// `Some(reason)` if one of these deletes may reach a file that the change rests on.
 pub(super) async fn conflict(
@@ -33,12 +36,15 @@ pub(super) async fn conflict(
     change: &Change,
     deletes: Vec<Arc<Entry>>,
 ) -> Result<Option<String>> {
+    let needed = change.removed.iter().chain(&change.touched);
+    let mut unlisted: BTreeSet<&str> = needed.map(String::as_str).collect();
     let mut by_place = Vec::new();
     for delete in deletes {
         match named(&delete.file) {
             Some(path) if change.needs(&path) => return Ok(Some(reason(&delete))),
             Some(_) => {}
             None if is_unknown(table, &delete) || tells_of_one(&delete, change) => return Ok(Some(reason(&delete))),
+            None if tells_of_others(&delete, &unlisted) => {}
             None => by_place.push(delete),
         }
     }
@@ -46,14 +52,16 @@ pub(super) async fn conflict(
         return Ok(None);
     }
     let deletes = Deletes::new(table, by_place);
-    let needed = change.removed.iter().chain(&change.touched);
-    let mut unlisted: BTreeSet<&str> = needed.map(String::as_str).collect();
-    // A file keeps its partition as long as it is in the table, so the head tells it. Planning reads these manifests as well.
+    // A file keeps its partition as long as it is in the table, so the head tells it.
     let head = manifest::list(store, table, change.target.parent(table).map(AsRef::as_ref)).await?;
-    let data = head.iter().filter(|m| holds_live(m, ManifestContentType::Data));
+    let data: Vec<&ManifestFile> = head
+        .iter()
+        .filter(|m| holds_live(m, ManifestContentType::Data))
+        .collect();
+    let at_once = reads_at_once(data.iter().copied());
     // Collected: a closure that lives across an await makes this future not `Send` in general.
-    let reads: Vec<_> = data.map(|m| manifest::live(store, m)).collect();
-    let mut lists = stream::iter(reads).buffered(MANIFEST_READS_MAX);
+    let reads: Vec<_> = data.into_iter().map(|m| manifest::live(store, m)).collect();
+    let mut lists = stream::iter(reads).buffered(at_once);
     while let Some(entries) = lists.try_next().await? {
         for entry in &entries {
             let path = entry.file.file_path();
@@ -91,6 +99,11 @@ fn tells_of_one(delete: &Entry, change: &Change) -> bool {
     Paths::of(&delete.file).is_some_and(|paths| paths.least == paths.greatest && change.needs(&paths.least))
 }
 
+/// Whether the paths in a delete surely tell of other files alone.
+fn tells_of_others(delete: &Entry, needed: &BTreeSet<&str>) -> bool {
+    Paths::of(&delete.file).is_some_and(|paths| needed.iter().all(|path| paths.leave_out(path)))
+}
+
 /// A delete that may delete rows of a data file.
 fn reaching<'a>(deletes: &'a Deletes, data: &Entry) -> Option<&'a Arc<Entry>> {
     let path = data.file.file_path();
@@ -126,15 +139,25 @@ impl Paths {
     /// A lower bound that was cut short is below the least path all the same. Not every writer raises an upper bound that it cuts, so of
     /// a path as much is compared as the bound has: whoever is above it by that much is above whatever it was cut from. So a bound that
     /// was cut leaves out less than the whole one, and never a file that is named. Writers differ in how they put letters beyond ASCII
-    /// in order, and bounds that contradict each other tell nothing.
+    /// in order. Bounds that contradict each other tell nothing, nor do those that are spelled from another root than the path is
+    /// (`s3a:` for `s3:`, `file:///` for `file:/`): what is in the file may be spelled as the path is, and a reader goes by that.
     fn leave_out(&self, path: &str) -> bool {
         let (least, greatest) = (self.least.as_str(), self.greatest.as_str());
-        if ![least, greatest, path].iter().all(|text| text.is_ascii()) || least > greatest {
-            return false;
-        }
         let as_much = path.get(..greatest.len()).unwrap_or(path);
-        path < least || as_much > greatest
+        let is_beyond = path < least || as_much > greatest;
+        let all = [least, greatest, path];
+        is_beyond
+            && least <= greatest
+            && all.iter().all(|text| text.is_ascii())
+            && root(path).is_some_and(|of_path| all.iter().all(|text| root(text) == Some(of_path)))
     }
+}
+
+/// Scheme and authority of a location with the slash behind them, as they are spelled; `None` where that was cut off.
+fn root(location: &str) -> Option<&str> {
+    let authority = location.find("://").map_or(0, |at| at + "://".len());
+    let length = location.get(authority..)?.find('/')?;
+    location.get(..=authority + length)
 }
 
 #[cfg(test)]
