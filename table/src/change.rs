@@ -19,23 +19,20 @@ use tidewater_core::JobId;
 /// Summary key that names the job a snapshot comes from: the same job is committed once.
 pub const JOB_ID_KEY: &str = "job-id";
 
-/// A new file. A [`DataFile`] keeps its partition spec id to itself, so it travels beside it.
+/// A new file. A [`DataFile`] keeps its partition spec id to itself, so it travels beside it. Its data sequence number is that of the
+/// commit, also where its rows are older: no delete of before reaches them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Added {
     /// The file's description, metrics included.
     pub file: DataFile,
     /// The partition spec it was written with.
     pub spec_id: i32,
-    /// Data sequence number; `None` is that of the commit. Rewritten rows keep the number of the state they were read at.
-    pub sequence: Option<i64>,
 }
 
 /// How [`Added`] travels between processes.
 #[derive(Debug, Serialize, Deserialize)]
 struct AddedJson {
     spec_id: i32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sequence: Option<i64>,
     file: Box<serde_json::value::RawValue>,
     /// The partition's values, where the file's description cannot tell one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -43,13 +40,9 @@ struct AddedJson {
 }
 
 impl Added {
-    /// A new file with the sequence number of its commit.
+    /// A new file.
     pub fn new(file: DataFile, spec_id: i32) -> Self {
-        Self {
-            file,
-            spec_id,
-            sequence: None,
-        }
+        Self { file, spec_id }
     }
 
     /// JSON for another process that knows the same table.
@@ -71,7 +64,6 @@ impl Added {
         }
         let json = AddedJson {
             spec_id: self.spec_id,
-            sequence: self.sequence,
             file: raw,
             partition,
         };
@@ -104,7 +96,6 @@ impl Added {
         Ok(Self {
             file,
             spec_id: parsed.spec_id,
-            sequence: parsed.sequence,
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod changes;
 mod damage;
+mod deletes;
 mod faults;
 mod history;
 mod lake;

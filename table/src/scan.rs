@@ -42,7 +42,7 @@ const READ_BYTES_MAX: u64 = 32 << 20;
 const MANIFESTS_PER_TURN: usize = 1_024;
 
 /// How many of these manifests are read at the same time.
-fn reads_at_once<'a>(manifests: impl Iterator<Item = &'a ManifestFile>) -> usize {
+pub(crate) fn reads_at_once<'a>(manifests: impl Iterator<Item = &'a ManifestFile>) -> usize {
     let largest = manifests.map(|manifest| manifest.manifest_length.unsigned_abs()).max();
     let fitting = READ_BYTES_MAX / largest.unwrap_or(0).max(1);
     let fitting = usize::try_from(fitting).unwrap_or(SMALL_READS_MAX);

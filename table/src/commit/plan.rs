@@ -158,8 +158,12 @@ async fn snapshot(
     if let Some(lost) = not_live(store, &data, &change.touched).await? {
         return Err(conflict(lost));
     }
-    // Deletes of a data file that goes, go with it; those of one that stays are replaced.
-    let goes = |file: &Description| file.referenced_data_file().is_some_and(|path| change.needs(&path));
+    // Deletes of a data file that goes, go with it; those of one that stays are replaced. Deletes by value are about their whole
+    // partition, whatever file their description names.
+    let goes = |file: &Description| {
+        file.content_type() == DataContentType::PositionDeletes
+            && file.referenced_data_file().is_some_and(|path| change.needs(&path))
+    };
     let (deletes, removed_deletes) = match change.needs_nothing() {
         true => (deletes, Vec::new()),
         false => remove(writer, store, deletes, goes).await?,

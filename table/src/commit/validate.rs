@@ -1,5 +1,9 @@
 //! Is a change still right on a head that others have moved? The rules are those that every Iceberg writer keeps.
 
+mod deletes;
+
+use std::sync::Arc;
+
 use iceberg::spec::{ManifestContentType, ManifestFile, ManifestStatus, Operation, SnapshotRef, TableMetadata};
 
 use super::columns;
@@ -54,6 +58,7 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
     if conditions.read_at.is_none() && !conditions.forbid_new_rows {
         return Ok(None);
     }
+    let mut new_deletes = Vec::new();
     for snapshot in since {
         // Each snapshot's own list is read, for a later one may have merged its manifests and dropped the deleted entries.
         let manifests = manifest::list(store, table, Some(&snapshot)).await?;
@@ -61,16 +66,18 @@ pub(super) async fn conflict(store: &FileStore, table: &TableMetadata, change: &
             .iter()
             .filter(|m| m.added_snapshot_id == snapshot.snapshot_id())
         {
-            let found = match file.content {
-                ManifestContentType::Data => data_conflict(store, table, file, &snapshot, change).await?,
-                ManifestContentType::Deletes => delete_conflict(store, file, change).await?,
-            };
-            if found.is_some() {
-                return Ok(found);
+            match file.content {
+                ManifestContentType::Data => {
+                    let found = data_conflict(store, table, file, &snapshot, change).await?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+                ManifestContentType::Deletes => new_deletes.extend(added_deletes(store, file, change).await?),
             }
         }
     }
-    Ok(None)
+    deletes::conflict(store, table, change, new_deletes).await
 }
 
 /// The snapshots after `read_at` up to the head, newest first; `None` if the history does not reach back.
@@ -138,20 +145,12 @@ async fn may_matter(
         .any(|entry| is_new(entry) && is_in(entry) && pruner.keeps_file(entry)))
 }
 
-async fn delete_conflict(store: &FileStore, file: &ManifestFile, change: &Change) -> Result<Option<String>> {
+/// The deletes that a manifest adds, unless the change rests on no file whose rows they could delete.
+async fn added_deletes(store: &FileStore, file: &ManifestFile, change: &Change) -> Result<Vec<Arc<Entry>>> {
     if !file.has_added_files() || change.needs_nothing() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let entries = manifest::entries(store, file).await?;
-    // Deletes that name no single data file may reach any of ours.
-    let hit = entries
-        .iter()
-        .filter(|entry| entry.status == ManifestStatus::Added)
-        .find(|entry| entry.file.referenced_data_file().is_none_or(|path| change.needs(&path)));
-    Ok(hit.map(|entry| {
-        format!(
-            "{} deletes rows of a file that this change rests on",
-            entry.file.file_path()
-        )
-    }))
+    let added = entries.iter().filter(|entry| entry.status == ManifestStatus::Added);
+    Ok(added.cloned().collect())
 }

@@ -1,13 +1,13 @@
 //! Changes between the snapshots of tables whose rows are deleted in every way there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use iceberg::spec::{
-    DataContentType, DataFile, DataFileBuilder, DataFileFormat, FormatVersion, NestedField, Operation as Kind,
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, FormatVersion, NestedField, Operation as Kind,
     PrimitiveType, Schema, TableMetadata, Type,
 };
 use parquet::arrow::ArrowWriter;
@@ -38,14 +38,31 @@ struct Tally {
     rows_deleted_as_they_came: usize,
 }
 
-/// A Parquet file of these columns, described as a delete file in the partition of a data file.
-async fn delete_file(
+/// Reserved field ids (spec, "Reserved Field IDs").
+const FILE_PATH: i32 = 2_147_483_546;
+const POS: i32 = 2_147_483_545;
+
+/// What a delete file by position says: rows at these places of a data file are gone.
+pub(super) fn places(path: &str, positions: Vec<i64>) -> Vec<(i32, &'static str, ArrayRef)> {
+    let paths: ArrayRef = Arc::new(StringArray::from(vec![path; positions.len()]));
+    let positions: ArrayRef = Arc::new(Int64Array::from(positions));
+    vec![(FILE_PATH, "file_path", paths), (POS, "pos", positions)]
+}
+
+/// A Parquet file of these columns, described as a delete file in the partition of a data file. `paths` are the least and the greatest
+/// path in it, as far as the description tells.
+pub(super) async fn delete_file(
     lake: &Lake,
     table: &TableMetadata,
     like: (&DataFile, i32),
     (content, ids): (DataContentType, Option<Vec<i32>>),
     columns: Vec<(i32, &str, ArrayRef)>,
+    paths: Option<(&str, &str)>,
 ) -> Added {
+    let bound = |path: Option<&str>| -> HashMap<i32, Datum> {
+        let told = path.map(|path| (FILE_PATH, Datum::string(path)));
+        told.into_iter().collect()
+    };
     let fields = columns.iter().map(|(id, name, values)| {
         let kind = match values.data_type() {
             DataType::Utf8 => PrimitiveType::String,
@@ -71,6 +88,8 @@ async fn delete_file(
         .record_count(batch.num_rows() as u64)
         .file_size_in_bytes(bytes.len() as u64)
         .equality_ids(ids)
+        .lower_bounds(bound(paths.map(|(least, _)| least)))
+        .upper_bounds(bound(paths.map(|(_, greatest)| greatest)))
         .build()
         .expect("a file");
     lake.store.put_new(&path, bytes.into()).await.expect("a file");
@@ -97,17 +116,14 @@ async fn delete_by_value(lake: &Lake, rng: &SeededRng, upserts: bool) {
     let values: ArrayRef = Arc::new(values.collect::<Int64Array>());
     let by_value = (DataContentType::EqualityDeletes, Some(vec![id]));
     let like = (file.data_file(), file.spec_id);
-    let mut added = vec![delete_file(lake, &table, like, by_value, vec![(id, name, values)]).await];
+    let mut added = vec![delete_file(lake, &table, like, by_value, vec![(id, name, values)], None).await];
     if upserts {
         let again: Vec<(i64, i64)> = chosen.iter().map(|row| (row.0, row.1 + 100)).collect();
         let came = lake.write(&table, &again).await.expect("files");
         for new in &came {
-            let path: ArrayRef = Arc::new(StringArray::from(vec![new.file.file_path()]));
-            let position: ArrayRef = Arc::new(Int64Array::from(vec![0]));
-            // Reserved field ids (spec, "Reserved Field IDs").
-            let columns = vec![(2_147_483_546, "file_path", path), (2_147_483_545, "pos", position)];
+            let first = places(new.file.file_path(), vec![0]);
             let by_position = (DataContentType::PositionDeletes, None);
-            added.push(delete_file(lake, &table, (&new.file, new.spec_id), by_position, columns).await);
+            added.push(delete_file(lake, &table, (&new.file, new.spec_id), by_position, first, None).await);
         }
         added.extend(came);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::lake::Done;
+use crate::Committed;
 
 /// Rows with how often each is there.
 pub(super) type Rows = BTreeMap<(i64, i64), u64>;
@@ -48,14 +49,20 @@ struct Commit {
 impl History {
     /// Notes a commit that was answered.
     pub(super) fn note(&self, done: &Done) {
-        let Some(committed) = &done.committed else { return };
+        if let Some(committed) = &done.committed {
+            self.commit(committed, done.effect.clone());
+        }
+    }
+
+    /// Notes a commit with what it did to the rows.
+    pub(super) fn commit(&self, committed: &Committed, effect: Effect) {
         let snapshot = committed.table.metadata.snapshot_by_id(committed.snapshot_id);
         let snapshot = snapshot.expect("the answer holds its snapshot");
         let parent = snapshot.parent_snapshot_id();
         let commit = Commit {
             snapshot_id: committed.snapshot_id,
             sequence: snapshot.sequence_number(),
-            effect: done.effect.clone(),
+            effect,
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.commits.insert(parent, commit);

@@ -114,45 +114,49 @@ impl Lake {
             Operation::MergeOnRead if metadata.format_version() == FormatVersion::V1 => Operation::MergeCopying,
             other => other,
         };
-        match operation {
-            Operation::Append => self.append(metadata, rng, first_id).await,
-            Operation::MergeCopying => self.merge_copying(metadata, pick(&files, rng), rng).await,
-            Operation::MergeOnRead => self.merge_on_read(metadata, pick(&files, rng), rng).await,
-            Operation::Overwrite => self.overwrite(metadata, &files, rng, first_id).await,
-            Operation::Compact => self.compact(metadata, files).await,
-        }
-        .map(|(committed, effect)| Done {
+        let prepared = self.prepared(metadata, files, operation, rng, first_id).await?;
+        let (committed, effect) = match prepared {
+            Some((change, effect)) => (Some(self.commit(&change).await?), effect),
+            None => (None, Effect::default()),
+        };
+        Ok(Done {
             operation,
             committed,
             effect,
         })
     }
 
-    async fn append(
+    /// An operation on these files of a state, not yet committed, and what it does to the rows; nothing if there is nothing to do.
+    pub(super) async fn prepared(
         &self,
         table: &TableMetadata,
+        files: Vec<ScanFile>,
+        operation: Operation,
         rng: &SeededRng,
         first_id: i64,
-    ) -> Result<(Option<Committed>, Effect)> {
-        let rows: Vec<(i64, i64)> = (0..=rng.below(ROWS_MAX) as i64).map(|at| (first_id + at, 0)).collect();
-        let change = Change::append(self.write(table, &rows).await?);
-        let committed = self.commit(&change).await?;
-        Ok((Some(committed), Effect::added(rows)))
+    ) -> Result<Option<(Change, Effect)>> {
+        match operation {
+            Operation::Append => self.append(table, rng, first_id).await.map(Some),
+            Operation::MergeCopying => self.merge_copying(table, pick(&files, rng), rng).await.map(Some),
+            Operation::MergeOnRead => self.merge_on_read(table, pick(&files, rng), rng).await,
+            Operation::Overwrite => self.overwrite(table, &files, rng, first_id).await.map(Some),
+            Operation::Compact => self.compact(table, files).await,
+        }
     }
 
-    async fn merge_copying(
-        &self,
-        table: &TableMetadata,
-        file: &ScanFile,
-        rng: &SeededRng,
-    ) -> Result<(Option<Committed>, Effect)> {
+    async fn append(&self, table: &TableMetadata, rng: &SeededRng, first_id: i64) -> Result<(Change, Effect)> {
+        let rows: Vec<(i64, i64)> = (0..=rng.below(ROWS_MAX) as i64).map(|at| (first_id + at, 0)).collect();
+        let change = Change::append(self.write(table, &rows).await?);
+        Ok((change, Effect::added(rows)))
+    }
+
+    async fn merge_copying(&self, table: &TableMetadata, file: &ScanFile, rng: &SeededRng) -> Result<(Change, Effect)> {
         let rows = self.rows_of(table, file).await?;
         let merged = merged(&rows, rng);
         let kept: Vec<(i64, i64)> = rows.iter().zip(&merged).filter_map(|(_, new)| *new).collect();
         let change = Change::overwrite([file.path.clone()], self.write(table, &kept).await?)
             .read_at(table.current_snapshot_id());
-        let committed = self.commit(&change).await?;
-        Ok((Some(committed), Effect::changed(rows, kept)))
+        Ok((change, Effect::changed(rows, kept)))
     }
 
     async fn merge_on_read(
@@ -160,7 +164,7 @@ impl Lake {
         table: &TableMetadata,
         file: &ScanFile,
         rng: &SeededRng,
-    ) -> Result<(Option<Committed>, Effect)> {
+    ) -> Result<Option<(Change, Effect)>> {
         let before = self.mask(table, file).await?;
         let all = self.stored_rows(file).await?;
         let live: Vec<(u64, (i64, i64))> = (0..).zip(all).filter(|(at, _)| !before.is_deleted(*at)).collect();
@@ -171,14 +175,13 @@ impl Lake {
         let left: Vec<(i64, i64)> = touched.clone().map(|((_, row), _)| *row).collect();
         let came: Vec<(i64, i64)> = touched.filter_map(|(_, new)| *new).collect();
         if left.is_empty() {
-            return Ok((None, Effect::default()));
+            return Ok(None);
         }
         let mut added = write_deletes(&self.store, table, &[(file.clone(), gone.union(&before))]).await?;
         added.extend(self.write(table, &came).await?);
         let head = table.current_snapshot_id().expect("files are of a snapshot");
         let change = Change::row_delta(head, [file.path.clone()], added);
-        let committed = self.commit(&change).await?;
-        Ok((Some(committed), Effect::changed(left, came)))
+        Ok(Some((change, Effect::changed(left, came))))
     }
 
     async fn overwrite(
@@ -187,7 +190,7 @@ impl Lake {
         files: &[ScanFile],
         rng: &SeededRng,
         first_id: i64,
-    ) -> Result<(Option<Committed>, Effect)> {
+    ) -> Result<(Change, Effect)> {
         let rows: Vec<(i64, i64)> = (0..=rng.below(2) as i64).map(|at| (first_id + at, 0)).collect();
         let added = self.write(table, &rows).await?;
         let partitions: Vec<_> = added.iter().map(|new| new.file.partition().clone()).collect();
@@ -196,17 +199,16 @@ impl Lake {
         for file in files.iter().filter(|file| partitions.contains(&file.partition)) {
             gone.extend(self.rows_of(table, file).await?);
         }
-        let committed = self.commit(&change).await?;
-        Ok((Some(committed), Effect::changed(gone, rows)))
+        Ok((change, Effect::changed(gone, rows)))
     }
 
-    async fn compact(&self, table: &TableMetadata, files: Vec<ScanFile>) -> Result<(Option<Committed>, Effect)> {
+    async fn compact(&self, table: &TableMetadata, files: Vec<ScanFile>) -> Result<Option<(Change, Effect)>> {
         let options = RewriteOptions {
             everything: true,
             ..RewriteOptions::default()
         };
         let Some(group) = plan_rewrite(files, &options).into_iter().next() else {
-            return Ok((None, Effect::default()));
+            return Ok(None);
         };
         let mut rows = Vec::new();
         for file in &group.files {
@@ -214,8 +216,7 @@ impl Lake {
         }
         let removed = group.files.iter().map(|file| file.path.clone());
         let change = Change::replace(removed, self.write(table, &rows).await?).read_at(table.current_snapshot_id());
-        let committed = self.commit(&change).await?;
-        Ok((Some(committed), Effect::changed(rows.clone(), rows)))
+        Ok(Some((change, Effect::changed(rows.clone(), rows))))
     }
 
     pub(super) async fn commit(&self, change: &Change) -> Result<Committed> {
@@ -252,14 +253,14 @@ impl Lake {
         Ok(rows)
     }
 
-    async fn rows_of(&self, table: &TableMetadata, file: &ScanFile) -> Result<Vec<(i64, i64)>> {
+    pub(super) async fn rows_of(&self, table: &TableMetadata, file: &ScanFile) -> Result<Vec<(i64, i64)>> {
         let mask = self.mask(table, file).await?;
         let rows = self.stored_rows(file).await?;
         let kept = (0..).zip(rows).filter(|(at, _)| !mask.is_deleted(*at));
         Ok(kept.map(|(_, row)| row).collect())
     }
 
-    async fn mask(&self, table: &TableMetadata, file: &ScanFile) -> Result<RowMask> {
+    pub(super) async fn mask(&self, table: &TableMetadata, file: &ScanFile) -> Result<RowMask> {
         match FileDeletes::of(file, table)? {
             Some(deletes) => deletes.mask(&self.store).await,
             None => Ok(RowMask::default()),

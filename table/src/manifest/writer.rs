@@ -64,14 +64,10 @@ impl<'a> MetadataWriter<'a> {
         let as_now = |old: &Entry| with_widened_partition(old.file.whole().into_owned(), spec_id, &partition_type);
         let mut writer = self.open(content, spec_id, &path)?;
         for new in added {
+            // What deletes rows of older files is of their partitions, as they were written.
+            let file = with_widened_partition(new.file.clone(), spec_id, &partition_type)?;
             // A negative number means: inherit the one of the commit.
-            writer
-                .add_file(
-                    // What deletes rows of older files is of their partitions, as they were written.
-                    with_widened_partition(new.file.clone(), spec_id, &partition_type)?,
-                    new.sequence.unwrap_or(-1),
-                )
-                .map_err(fault())?;
+            writer.add_file(file, -1).map_err(fault())?;
         }
         for old in existing {
             writer
@@ -110,7 +106,7 @@ impl<'a> MetadataWriter<'a> {
             file: new.file.clone().into(),
             spec_id,
             snapshot_id: self.snapshot_id,
-            sequence: new.sequence.unwrap_or(sequence),
+            sequence,
             file_sequence: sequence,
         });
         let existing = existing.iter().map(|old| Entry {

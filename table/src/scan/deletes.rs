@@ -78,23 +78,27 @@ impl Deletes {
         }
     }
 
-    /// Deletes of the same partition (equality deletes without one: of all) that are newer than the data. A deletion vector
-    /// holds what position delete files said before it, so it stands for them (spec, "Scan Planning").
-    pub(crate) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
-        if self.is_empty() {
-            return Vec::new();
-        }
+    /// Those that may touch a data file by where both lie, whatever their ages: deletes that name it, and those of its partition spec and
+    /// partition (equality deletes without one: of all).
+    pub(crate) fn in_reach_of(&self, data: &Entry) -> Vec<&Arc<Entry>> {
         let of_path = self.by_path.get(data.file.file_path());
         let of_spec = self.by_partition.get(&data.spec_id);
         let of_partition = of_spec.and_then(|of_spec| of_spec.get(&partition_key(data.file.partition())));
         let places = [of_path, of_partition, Some(&self.everywhere)].into_iter().flatten();
         let mut places: Vec<usize> = places.flatten().copied().collect();
         places.sort_unstable();
-        let mut touching: Vec<_> = places
-            .into_iter()
-            .filter_map(|place| self.entries.get(place))
-            .filter(|delete| is_newer(delete, data))
-            .collect();
+        let found = places.into_iter().filter_map(|place| self.entries.get(place));
+        found.collect()
+    }
+
+    /// Deletes in reach that are newer than the data. A deletion vector holds what position delete files said before it, so it stands
+    /// for them (spec, "Scan Planning").
+    pub(crate) fn of(&self, data: &Entry) -> Vec<DeleteFile> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut touching = self.in_reach_of(data);
+        touching.retain(|delete| is_newer(delete, data));
         if touching.iter().any(|delete| is_vector(delete)) {
             touching
                 .retain(|delete| is_vector(delete) || delete.file.content_type() == DataContentType::EqualityDeletes);

@@ -141,15 +141,10 @@ fn take(options: &mut RewriteOptions, table: &LoadedTable, key: &str, value: &st
                 return Err(not_taken("new files have the table's present partition spec"));
             }
         }
-        "partial-progress.enabled" => {
+        // Files have the number of their commit whatever is asked for. No row that was deleted meanwhile comes back by that: deletes
+        // that may reach the files of a group are a conflict, and it is left.
+        "partial-progress.enabled" | "use-starting-sequence-number" => {
             truth()?;
-        }
-        "use-starting-sequence-number" => {
-            if !truth()? {
-                return Err(not_taken(
-                    "rows keep the age they have, so that deletes still meet them",
-                ));
-            }
         }
         "remove-dangling-deletes" => {
             if truth()? {

@@ -277,6 +277,7 @@ async fn rewrites_heed_their_options() {
     };
     for idle in [
         "options => map('min-input-files', '3')",
+        "options => map('min-input-files', '3', 'use-starting-sequence-number', 'false')",
         "branch => 'audit', options => map('min-input-files', '6')",
         "options => map('min-file-size-bytes', '0', 'max-file-size-bytes', '100000000000')",
         "options => map('min-file-size-bytes', '0', 'rewrite-job-order', 'bytes-asc', 'max-concurrent-file-group-rewrites', '2', 'partial-progress.enabled', 'true', 'delete-ratio-threshold', '0.3', 'output-spec-id', '0', 'use-starting-sequence-number', 'true', 'remove-dangling-deletes', 'false')",
@@ -305,7 +306,7 @@ async fn rewrites_heed_their_options() {
         ("options => map('rewrite-job-order', 'size')", "ENG-0017"),
         ("options => map('output-spec-id', '9')", "ENG-0017"),
         ("options => map('remove-dangling-deletes', 'true')", "ENG-0017"),
-        ("options => map('use-starting-sequence-number', 'false')", "ENG-0017"),
+        ("options => map('use-starting-sequence-number', 'no')", "ENG-0017"),
         (
             "options => map('min-file-size-bytes', '100', 'target-file-size-bytes', '50')",
             "ENG-0017",
