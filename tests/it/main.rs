@@ -41,3 +41,4 @@ mod slt;
 mod spine;
 mod three_nodes;
 mod tls;
+mod writers;

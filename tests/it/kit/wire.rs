@@ -151,6 +151,21 @@ impl Wire {
         }
     }
 
+    /// All rows of a statement, as text, and what it says that it did, such as `UPDATE 3`; the SQLSTATE if it is refused.
+    pub fn done(&mut self, sql: &str) -> Result<(Vec<Vec<String>>, String), String> {
+        self.ask(sql);
+        let (mut rows, mut said) = (Vec::new(), None);
+        for (kind, body) in self.batch() {
+            match kind {
+                b'D' => rows.push(values(&body)),
+                b'C' => said = Some(String::from_utf8(body).unwrap().trim_end_matches('\0').to_owned()),
+                b'E' => return Err(sqlstate(&body)),
+                _ => {}
+            }
+        }
+        said.map(|said| (rows, said)).ok_or_else(|| "gone".to_owned())
+    }
+
     /// The next message; none at the end of the connection.
     pub fn message(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 5];

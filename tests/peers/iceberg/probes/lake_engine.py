@@ -261,10 +261,14 @@ def viewer(name):
 
 if CHOSEN["engine"] != "duckdb":
     # Both sides write the same tables.
+    from mixed_defaults import defaults
     from mixed_refs import refs
+    from mixed_taken import folders
     from mixed_turns import matrix
 
     matrix(ENGINE)
+    defaults(ENGINE)
+    folders(ENGINE)
     refs(ENGINE)
 
 # DuckDB has no views of a catalog.

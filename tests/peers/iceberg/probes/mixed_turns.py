@@ -1,17 +1,19 @@
 """The turns of both sides over every kind of table: formats, partitions, modes of writing, evolution, and tables of either side."""
 import shlex
 import subprocess
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from lake import CHOSEN, check, multiset
 from mixed import FIELDS, NAME, NS, OURS, SOURCE, UTC, Shared, plus, rows, steps
 
-DAY = datetime(2024, 3, 1, tzinfo=UTC)
 # Each way to cut a table, in our words and in those of the engine.
 SPECS = {
     "plain": {"ours": "", "spark": [], "trino": []},
     "identity": {"ours": "region", "spark": ["region"], "trino": ["region"]},
+    "hours": {"ours": "hour(at)", "spark": ["hours(at)"], "trino": ["hour(at)"]},
     "days": {"ours": "day(at)", "spark": ["days(at)"], "trino": ["day(at)"]},
+    "months": {"ours": "month(at)", "spark": ["months(at)"], "trino": ["month(at)"]},
+    "years": {"ours": "year(at)", "spark": ["years(at)"], "trino": ["year(at)"]},
     "bucket": {"ours": "bucket(4, id)", "spark": ["bucket(4, id)"], "trino": ["bucket(id, 4)"]},
     "truncate": {"ours": "truncate(2, region)", "spark": ["truncate(2, region)"], "trino": ["truncate(region, 2)"]},
 }
@@ -21,9 +23,19 @@ MODES = {
 }
 
 
-def partition(side, day):
-    """A whole day: of tables cut by it the files, of others rows."""
-    begin, end = DAY + timedelta(days=day), DAY + timedelta(days=day + 1)
+# What the first turn and the second delete of a table cut by times: a whole partition that has rows then, from when to when.
+SPANS = {
+    "hours": [((2024, 3, 1, 0), (2024, 3, 1, 1)), ((2024, 3, 2, 1), (2024, 3, 2, 2))],
+    "days": [((2024, 3, 1), (2024, 3, 2)), ((2024, 3, 2), (2024, 3, 3))],
+    "months": [((2024, 2, 1), (2024, 3, 1)), ((2024, 3, 1), (2024, 4, 1))],
+    "years": [((2025, 1, 1), (2026, 1, 1)), ((2024, 1, 1), (2025, 1, 1))],
+}
+WHOLE = ("identity", *SPANS)
+
+
+def span(side, spec, at):
+    """An hour, day, month or year as the table is cut, and a day if by no time: of tables cut by it files, of others rows."""
+    begin, end = (datetime(*moment, tzinfo=UTC) for moment in SPANS.get(spec, SPANS["days"])[at])
     words = [side.literal(moment, "timestamptz") for moment in (begin, end)]
     return f"at >= {words[0]} AND at < {words[1]}", lambda one: begin <= one["at"] < end
 
@@ -35,7 +47,7 @@ def whole(side, spec, at):
     if spec == "truncate":
         start = ["us", "ap"][at]
         return f"region LIKE '{start}%'", lambda one: (one["region"] or "").startswith(start)
-    return partition(side, at)
+    return span(side, spec, at)
 
 
 def evolve(table):
@@ -118,7 +130,7 @@ def made_here(engine, version, spec, mode, evolves=False):
         return begun(table, OURS, evolves)
 
     def turn(side, first, at, source):
-        table.turn(side, first, whole(side, spec, at), source, spec in ("identity", "days"))
+        table.turn(side, first, whole(side, spec, at), source, spec in WHOLE)
         return table.compare()
 
     steps(table, f"turns {name}", [
@@ -138,7 +150,7 @@ def made_there(engine, version, spec, mode):
         return begun(table, engine, False)
 
     def turn(side, first, at, source):
-        table.turn(side, first, whole(side, spec, at), source, spec in ("identity", "days"))
+        table.turn(side, first, whole(side, spec, at), source, spec in WHOLE)
         return table.compare()
 
     steps(table, f"turns {name}", [
@@ -161,7 +173,7 @@ def selected_there(engine, spec):
         return table.compare()
 
     def turn():
-        table.turn(OURS, 100, whole(OURS, spec, 0), "second_source", spec == "days")
+        table.turn(OURS, 100, whole(OURS, spec, 0), "second_source", spec in WHOLE)
         return table.compare()
 
     steps(table, f"turns selected_{spec}", [(f"made by {NAME}", create), ("changed here", turn), *ends(table, 2)])
@@ -183,7 +195,8 @@ def matrix(engine):
                 made_here(engine, version, spec, mode)
         for mode in MODES:
             made_here(engine, version, "identity", mode, evolves=True)
-    for version, spec, mode in [(2, "plain", "copied"), (2, "identity", "beside"), (3, "days", "beside"), (3, "bucket", "copied")]:
+    there = [(2, "plain", "copied"), (2, "identity", "beside"), (3, "days", "beside"), (3, "bucket", "copied")]
+    for version, spec, mode in [*there, (2, "hours", "copied"), (3, "months", "beside"), (2, "years", "beside")]:
         made_there(engine, version, spec, mode)
     for spec in ("plain", "days"):
         selected_there(engine, spec)
