@@ -59,7 +59,11 @@ fn of_column(
     let nulls = |of: &ToldFile<'_>| match of.value(told) {
         Some(value) if value.is_null() => Some(of.file.record_count),
         Some(_) => Some(0),
-        None => of.file.null_value_count(field.id),
+        // Some writers count those of all files of a commit.
+        None => of
+            .file
+            .null_value_count(field.id)
+            .filter(|nulls| *nulls <= of.file.record_count),
     };
     if let Some(count) = files.iter().map(nulls).sum::<Option<u64>>() {
         column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Exact);
@@ -120,10 +124,12 @@ fn bounds(
         // It may be NaN, which is no bound.
         Some(_) if data_type.is_floating() => None,
         Some(value) => Some((value.clone(), value.clone())),
-        None => Some((
-            scalar(&of.file.lower_bound(field_id)?, data_type)?,
-            scalar(&of.file.upper_bound(field_id)?, data_type)?,
-        )),
+        None => {
+            let lower = scalar(&of.file.lower_bound(field_id)?, data_type)?;
+            let upper = scalar(&of.file.upper_bound(field_id)?, data_type)?;
+            // Of a writer that knows no order they bound nothing.
+            (lower <= upper).then_some((lower, upper))
+        }
     }
 }
 

@@ -333,6 +333,31 @@ async fn manifests_of_others_are_read_by_the_library() {
     assert!(!is_packed(&manifest));
 }
 
+// Goal: a lower bound of a text that was cut within a character keeps no manifest from being read, and stays a bound. An upper one does.
+// Method: a byte that begins a character at the end of the first bound of each kind.
+#[tokio::test]
+async fn texts_may_be_cut_within_a_character() {
+    let (manifest, bytes) = written(&table(2, &DECODED), DataContentType::Data, &values()).await;
+    let text = "größer";
+    let places = bytes.windows(text.len()).enumerate();
+    let places = places.filter(|(_, found)| *found == text.as_bytes());
+    let places: Vec<usize> = places.map(|(at, _)| at).collect();
+    assert_eq!(places.len(), 8, "each file has two bounds");
+    let cut = |place: usize| {
+        let mut cut = bytes.clone();
+        cut[place + text.len() - 1] = 0xe2;
+        parse(&manifest, &cut)
+    };
+    let read = cut(places[0]).expect("a manifest");
+    let lower = read.iter().map(|entry| entry.file.lower_bound(10));
+    let (mended, others): (Vec<_>, Vec<_>) = lower.partition(|bound| *bound != Some(Datum::string(text)));
+    assert_eq!((mended, others.len()), (vec![Some(Datum::string("größe\0"))], 3));
+    for entry in read.iter() {
+        assert_eq!(entry.file.upper_bound(10), Some(Datum::string(text)));
+    }
+    assert!(cut(places[1]).is_err());
+}
+
 // Goal: manifests that Java and Python compress are decoded here. Method: the same manifest with its block deflated.
 #[tokio::test]
 async fn compressed_blocks_are_inflated() {
