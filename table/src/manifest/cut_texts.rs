@@ -1,5 +1,5 @@
 //! Lower bounds of texts that were cut within a character, as DuckDB cut them at 16 bytes until July 2026: they are no texts, and for one
-//! of them the format's library refuses all of a manifest.
+//! of them the format's library refuses all of a manifest. Whatever else is no text is damaged.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,6 +9,9 @@ use iceberg::spec::PrimitiveType;
 use super::avro::{File, put_header, put_number, put_string, string};
 use super::packed::{blocks, int, is_null};
 use super::shape::{Part, Shape};
+
+/// So many bytes were left of a text.
+const CUT_BYTES: usize = 16;
 
 /// The manifest, which is not compressed, with texts for those bounds; `None` if it has none of them, or something else is wrong with it.
 pub(super) fn mended(plain: &[u8]) -> Option<Vec<u8>> {
@@ -61,7 +64,11 @@ fn of_file(shape: &Shape, block_bytes: usize, rest: &mut &[u8], found: &mut Vec<
         match field.part {
             Part::Lower => blocks(rest, |rest| {
                 let (id, bound) = (int(rest)?, string(rest)?);
-                if let (Some(Some(PrimitiveType::String)), Err(cut)) = (shape.bounds_of(id), str::from_utf8(bound)) {
+                if bound.len() == CUT_BYTES
+                    && let Err(cut) = str::from_utf8(bound)
+                    && cut.error_len().is_none()
+                    && matches!(shape.bounds_of(id), Some(Some(PrimitiveType::String)))
+                {
                     let end = block_bytes - rest.len();
                     found.push(end - bound.len() + cut.valid_up_to()..end);
                 }

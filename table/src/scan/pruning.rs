@@ -197,11 +197,15 @@ fn of_column(file: &Description, field_id: i32) -> Range {
             .flatten()
             .any(|bound| is_float(bound.data_type())),
     } && file.nan_value_count(field_id) != Some(0);
+    let is_bounded = lower.is_some() || upper.is_some();
     let (lower, upper) = trusted(lower.as_ref().and_then(Value::of), upper.as_ref().and_then(Value::of));
+    // Some writers count values without nulls, others what is in all files of a commit: that tells nothing of the rows of this one.
+    let rows = file.record_count();
+    let nulls = nulls.filter(|nulls| *nulls <= rows && values.is_none_or(|values| values == rows));
     Range {
-        may_be_null: nulls.is_none_or(|nulls| nulls > 0),
-        // More nulls than values are of more than this file, and tell nothing of it.
-        may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls != values),
+        may_be_null: nulls != Some(0),
+        // Of nulls only there are no bounds.
+        may_be_value: is_bounded || values.is_none() || nulls != Some(rows),
         may_be_nan,
         is_one: false,
         lower,

@@ -3,8 +3,8 @@ use iceberg::spec::{DataContentType, DataFile, DataFileBuilder, DataFileFormat, 
 use super::*;
 use crate::predicate::Comparison;
 
-/// A file of ten rows, of whose column 1 so many are told to be null.
-fn file(nulls: u64, lower: Datum, upper: Datum) -> DataFile {
+/// A file of ten rows, of whose column 1 this is told.
+fn file(values: u64, nulls: u64, lower: Option<Datum>, upper: Option<Datum>) -> DataFile {
     DataFileBuilder::default()
         .content(DataContentType::Data)
         .file_format(DataFileFormat::Parquet)
@@ -13,16 +13,16 @@ fn file(nulls: u64, lower: Datum, upper: Datum) -> DataFile {
         .partition_spec_id(0)
         .record_count(10)
         .file_size_in_bytes(1_000)
-        .value_counts([(1, 10)].into())
+        .value_counts([(1, values)].into())
         .null_value_counts([(1, nulls)].into())
-        .lower_bounds([(1, lower)].into())
-        .upper_bounds([(1, upper)].into())
+        .lower_bounds(lower.map(|lower| (1, lower)).into_iter().collect())
+        .upper_bounds(upper.map(|upper| (1, upper)).into_iter().collect())
         .build()
         .expect("a file")
 }
 
-fn column(nulls: u64, lower: Datum, upper: Datum) -> Range {
-    of_column(&Description::from(file(nulls, lower, upper)), 1)
+fn column(lower: Datum, upper: Datum) -> Range {
+    of_column(&Description::from(file(10, 0, Some(lower), Some(upper))), 1)
 }
 
 fn summary(lower: &Datum, upper: &Datum) -> Range {
@@ -59,12 +59,12 @@ fn bounds_without_an_order_tell_nothing() {
         (decimal(500), decimal(-700), decimal(3)),
         (Datum::long(9), Datum::long(-9), Datum::long(100)),
     ] {
-        let found = column(0, lower.clone(), upper.clone());
+        let found = column(lower.clone(), upper.clone());
         assert!(found.may(&equal(value.clone())), "{lower} to {upper}: {value}");
         assert!(!found.must(&Leaf::Compare(Comparison::NotEqual, value.clone())));
         assert!(summary(&lower, &upper).may(&equal(value)));
     }
-    let found = column(0, Datum::long(-9), Datum::long(9));
+    let found = column(Datum::long(-9), Datum::long(9));
     assert!(!found.may(&equal(Datum::long(100))) && found.may(&equal(Datum::long(9))));
     assert!(!summary(&decimal(-700), &decimal(500)).may(&equal(decimal(501))));
 }
@@ -80,15 +80,31 @@ fn texts_that_may_be_cut_bound_nothing_above() {
     assert!(!whole.may(&equal(Datum::string("berlin0"))));
 }
 
-// Goal: a count of nulls that no file can have is not taken for a file of nulls only. Method: none, all and more than all.
+// Goal: counts that are not of a file's rows tell nothing of its nulls, and others do. Method: none, some, all and too many nulls; values
+// counted without nulls, those of more files and none at all; a bound in a file of nulls only.
 #[test]
-fn more_nulls_than_values_tell_nothing() {
-    let told = |nulls| {
-        let found = column(nulls, Datum::long(1), Datum::long(9));
-        (found.may(&equal(Datum::long(5))), found.must(&Leaf::IsNull))
+fn counts_of_other_rows_tell_nothing() {
+    let told = |values, nulls, least: Option<i64>| {
+        let file = file(values, nulls, least.map(Datum::long), least.map(|_| Datum::long(9)));
+        let found = of_column(&Description::from(file), 1);
+        let may = [Leaf::IsNull, Leaf::NotNull].map(|leaf| found.may(&leaf));
+        let must = [Leaf::IsNull, Leaf::NotNull].map(|leaf| found.must(&leaf));
+        (may, must)
     };
-    assert_eq!(
-        [told(0), told(10), told(25)],
-        [(true, false), (false, true), (true, false)]
-    );
+    assert_eq!(told(10, 0, Some(1)), ([false, true], [false, true]));
+    assert_eq!(told(10, 3, Some(1)), ([true, true], [false, false]));
+    assert_eq!(told(10, 10, None), ([true, false], [true, false]));
+    for (values, nulls, least) in [
+        (10, 25, Some(1)),
+        (5, 5, Some(1)),
+        (30, 0, Some(1)),
+        (0, 0, None),
+        (10, 10, Some(1)),
+    ] {
+        assert_eq!(
+            told(values, nulls, least),
+            ([true, true], [false, false]),
+            "{nulls} of {values}"
+        );
+    }
 }
