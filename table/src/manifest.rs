@@ -3,6 +3,7 @@
 mod avro;
 mod cache;
 mod codec;
+mod cut_texts;
 mod decode;
 mod entry;
 mod header;
@@ -145,9 +146,9 @@ pub(crate) fn parse_list(table: &TableMetadata, location: &str, bytes: &[u8]) ->
 /// All entries of a manifest that was read already, deleted ones too, by the format's own library.
 pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<Entry>]>> {
     let path = &manifest.manifest_path;
-    let parsed = unless_it_gives_up(path, bytes, Holds::Files, |plain| match header::hidden(plain) {
-        Some(hidden) => Manifest::parse_avro(&hidden),
-        None => Manifest::parse_avro(plain),
+    let parsed = unless_it_gives_up(path, bytes, Holds::Files, |plain| match by_the_library(plain) {
+        Err(reason) => cut_texts::mended(plain).map_or(Err(reason), |mended| by_the_library(&mended)),
+        parsed => parsed,
     })?;
     let parsed = parsed.map_err(TableError::metadata(format!("read manifest {path}")))?;
     let mut next_row_id = manifest.first_row_id;
@@ -181,6 +182,13 @@ pub(crate) fn parse(manifest: &ManifestFile, bytes: &[u8]) -> Result<Arc<[Arc<En
         }));
     }
     Ok(found.into())
+}
+
+fn by_the_library(plain: &[u8]) -> iceberg::Result<Manifest> {
+    match header::hidden(plain) {
+        Some(hidden) => Manifest::parse_avro(&hidden),
+        None => Manifest::parse_avro(plain),
+    }
 }
 
 /// The most that the Avro library makes room for at once, bytes or items. It is handed nothing that says more than is there, but of what

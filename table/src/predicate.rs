@@ -7,7 +7,7 @@ mod strict;
 use iceberg::spec::Datum;
 
 pub(crate) use self::prune::{Leaf, may_hold};
-pub(crate) use self::range::{Range, Value};
+pub(crate) use self::range::{Range, Value, trusted};
 pub(crate) use self::strict::must_hold;
 
 /// How two values compare.

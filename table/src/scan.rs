@@ -140,6 +140,11 @@ impl ScanFile {
         self.description().value_count(field_id).is_some()
     }
 
+    /// Values of a column, nulls among them, by field id, where the table knows.
+    pub fn value_count(&self, field_id: i32) -> Option<u64> {
+        self.description().value_count(field_id)
+    }
+
     /// Nulls in a column, by field id, where the table knows.
     pub fn null_value_count(&self, field_id: i32) -> Option<u64> {
         self.description().null_value_count(field_id)

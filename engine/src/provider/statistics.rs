@@ -13,9 +13,10 @@ use crate::field_ids::field_id;
 /// Beyond this many bounds only rows and bytes are told: adding them up would take longer than it saves.
 const BOUNDS_MAX: usize = 200_000;
 
-/// Rows and nulls are exact where no file has row-level deletes, and so are the bounds of numbers and times: writers keep the
-/// least and the greatest value of them. Those of floating-point numbers are where every file tells that it holds no NaN, but for zero.
-/// Everything else is a bound or an estimate. Of the columns that partitions `told` it is the partitions that tell.
+/// Rows are exact where no file has row-level deletes, and so are nulls and the bounds of numbers and times where every file counts its
+/// values: writers keep the least and the greatest value of them. Those of floating-point numbers are where every file tells that it
+/// holds no NaN, but for zero. Everything else is a bound or an estimate. Of the columns that partitions `told` it is the partitions that
+/// tell.
 pub(super) fn of(files: &[ToldFile<'_>], told: &[usize], columns: &Schema, schema: &SchemaRef) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
     let rows: u64 = files.iter().map(|of| of.file.record_count).sum();
@@ -31,9 +32,19 @@ pub(super) fn of(files: &[ToldFile<'_>], told: &[usize], columns: &Schema, schem
             break;
         };
         let told = told.iter().position(|column| *column == index);
-        *column = of_column(files, told, field, schema.field(index).data_type());
+        let found = of_column(files, told, field, schema.field(index).data_type());
+        *column = match files.iter().all(|of| is_of_its_rows(of, told, field.id)) {
+            true => found,
+            false => found.to_inexact(),
+        };
     }
     statistics
+}
+
+/// Whether what is told of a column is of the file's own rows for sure. ClickHouse told of each file the nulls and the bounds of all files
+/// of a commit, some of which may have left the table, and it counts no values; others count them without nulls.
+fn is_of_its_rows(of: &ToldFile<'_>, told: Option<usize>, field_id: i32) -> bool {
+    of.value(told).is_some() || of.file.value_count(field_id) == Some(of.file.record_count)
 }
 
 /// Field ids of floating-point columns of which every file tells that they hold no NaN.
@@ -59,7 +70,11 @@ fn of_column(
     let nulls = |of: &ToldFile<'_>| match of.value(told) {
         Some(value) if value.is_null() => Some(of.file.record_count),
         Some(_) => Some(0),
-        None => of.file.null_value_count(field.id),
+        // Some writers count those of all files of a commit.
+        None => of
+            .file
+            .null_value_count(field.id)
+            .filter(|nulls| *nulls <= of.file.record_count),
     };
     if let Some(count) = files.iter().map(nulls).sum::<Option<u64>>() {
         column.null_count = usize::try_from(count).map_or(Precision::Absent, Precision::Exact);
@@ -120,10 +135,12 @@ fn bounds(
         // It may be NaN, which is no bound.
         Some(_) if data_type.is_floating() => None,
         Some(value) => Some((value.clone(), value.clone())),
-        None => Some((
-            scalar(&of.file.lower_bound(field_id)?, data_type)?,
-            scalar(&of.file.upper_bound(field_id)?, data_type)?,
-        )),
+        None => {
+            let lower = scalar(&of.file.lower_bound(field_id)?, data_type)?;
+            let upper = scalar(&of.file.upper_bound(field_id)?, data_type)?;
+            // Of a writer that knows no order they bound nothing.
+            (lower <= upper).then_some((lower, upper))
+        }
     }
 }
 

@@ -312,7 +312,7 @@ fn list<T>(rest: &mut &[u8], item: fn(&mut &[u8]) -> Option<T>) -> Option<Vec<T>
     Some(found)
 }
 
-fn blocks<'a>(rest: &mut &'a [u8], mut item: impl FnMut(&mut &'a [u8]) -> Option<()>) -> Option<()> {
+pub(super) fn blocks<'a>(rest: &mut &'a [u8], mut item: impl FnMut(&mut &'a [u8]) -> Option<()>) -> Option<()> {
     loop {
         let count = block_length(rest)?;
         if count == 0 {

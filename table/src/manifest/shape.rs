@@ -114,7 +114,8 @@ fn key(file: &File<'_>) -> blake3::Hash {
 }
 
 impl Shape {
-    fn of(file: &File<'_>, bytes: &[u8]) -> Option<Self> {
+    /// `None` where only the format's library reads such a manifest.
+    pub(super) fn of(file: &File<'_>, bytes: &[u8]) -> Option<Self> {
         let schema = weight::avro_schema(file).ok()?;
         weight::check_table_schema(file).ok()?;
         let metadata = match header::hidden(bytes) {

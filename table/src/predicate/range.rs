@@ -81,6 +81,23 @@ impl Value {
     }
 }
 
+/// Bounds that files of others tell, if they bound anything: none where the lower is above the upper, as writers that compare decimals byte
+/// by byte have them, nor of UUIDs. Their order is that of unsigned bytes in Parquet and of two signed numbers in Java, and bounds of both
+/// are merged into some that hold for neither.
+pub(crate) fn trusted(lower: Option<Value>, upper: Option<Value>) -> (Option<Value>, Option<Value>) {
+    let has_no_order = [&lower, &upper]
+        .into_iter()
+        .any(|bound| matches!(bound, Some(Value::Uuid(_))));
+    let order = lower
+        .as_ref()
+        .zip(upper.as_ref())
+        .and_then(|(lower, upper)| lower.order(upper));
+    match has_no_order || order == Some(Ordering::Greater) {
+        true => (None, None),
+        false => (lower, upper),
+    }
+}
+
 /// What is known. Everything that is not known is possible.
 #[derive(Debug, Clone)]
 pub(crate) struct Range {

@@ -7,7 +7,10 @@ use iceberg::spec::{Datum, FieldSummary, Literal, ManifestFile, PrimitiveType, T
 use super::ScanFile;
 use super::parts::Verdict;
 use crate::manifest::{Description, Entry};
-use crate::predicate::{Leaf, Predicate, Range, Value, may_hold, must_hold};
+use crate::predicate::{Leaf, Predicate, Range, Value, may_hold, must_hold, trusted};
+
+/// DuckDB cut the upper bounds of texts in manifest lists at so many bytes until June 2026, and did not round them up.
+const CUT_BYTES: usize = 16;
 
 /// Knows which partition values tell something about which column.
 #[derive(Debug)]
@@ -160,7 +163,9 @@ fn must_among_partitions(ranges: &[(&Bound, Range)], field_id: i32, leaf: &Leaf)
 fn of_summary(summary: &FieldSummary, kind: &PrimitiveType) -> Range {
     let bound = |bytes: Option<&[u8]>| Value::of(&Datum::try_from_bytes(bytes?, kind.clone()).ok()?);
     let lower = bound(summary.lower_bound.as_ref().map(|bytes| bytes.as_slice()));
-    let upper = bound(summary.upper_bound.as_ref().map(|bytes| bytes.as_slice()));
+    let is_whole = |bytes: &&[u8]| !(is_text(kind) && bytes.len() == CUT_BYTES);
+    let upper = summary.upper_bound.as_ref().map(|bytes| bytes.as_slice());
+    let (lower, upper) = trusted(lower, bound(upper.filter(is_whole)));
     let may_be_nan = is_float(kind) && summary.contains_nan.unwrap_or(true);
     Range {
         may_be_null: summary.contains_null,
@@ -184,23 +189,37 @@ fn of_value(value: &Option<Literal>, bound: &Bound) -> Option<Range> {
 fn of_column(file: &Description, field_id: i32) -> Range {
     let (nulls, values) = (file.null_value_count(field_id), file.value_count(field_id));
     let (lower, upper) = (file.lower_bound(field_id), file.upper_bound(field_id));
+    // Bounds leave NaN out: a column of nothing else has none.
+    let may_be_nan = match (&lower, &upper) {
+        (None, None) => true,
+        bounds => [bounds.0, bounds.1]
+            .into_iter()
+            .flatten()
+            .any(|bound| is_float(bound.data_type())),
+    } && file.nan_value_count(field_id) != Some(0);
+    let is_bounded = lower.is_some() || upper.is_some();
+    let (lower, upper) = trusted(lower.as_ref().and_then(Value::of), upper.as_ref().and_then(Value::of));
+    // Some writers count values without nulls, others what is in all files of a commit: that tells nothing of the rows of this one.
+    let rows = file.record_count();
+    let nulls = nulls.filter(|nulls| *nulls <= rows && values.is_none_or(|values| values == rows));
     Range {
-        may_be_null: nulls.is_none_or(|nulls| nulls > 0),
-        may_be_value: nulls.zip(values).is_none_or(|(nulls, values)| nulls < values),
-        // Bounds leave NaN out: a column of nothing else has none.
-        may_be_nan: match (&lower, &upper) {
-            (None, None) => true,
-            bounds => [bounds.0, bounds.1]
-                .into_iter()
-                .flatten()
-                .any(|bound| is_float(bound.data_type())),
-        } && file.nan_value_count(field_id) != Some(0),
+        may_be_null: nulls != Some(0),
+        // Of nulls only there are no bounds.
+        may_be_value: is_bounded || values.is_none() || nulls != Some(rows),
+        may_be_nan,
         is_one: false,
-        lower: lower.as_ref().and_then(Value::of),
-        upper: upper.as_ref().and_then(Value::of),
+        lower,
+        upper,
     }
 }
 
 fn is_float(kind: &PrimitiveType) -> bool {
     matches!(kind, PrimitiveType::Float | PrimitiveType::Double)
 }
+
+fn is_text(kind: &PrimitiveType) -> bool {
+    matches!(kind, PrimitiveType::String | PrimitiveType::Binary)
+}
+
+#[cfg(test)]
+mod tests;

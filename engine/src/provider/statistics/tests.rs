@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch};
-use tidewater_table::iceberg::spec::{NestedField, PrimitiveType, Schema, Type};
+use datafusion::parquet::arrow::ArrowWriter;
+use tidewater_table::Added;
+use tidewater_table::iceberg::spec::{
+    DataContentType, DataFileBuilder, DataFileFormat, Datum, NestedField, PrimitiveType, Schema, Struct, Type,
+};
 
 use crate::statement::tests::{done, rows};
 use crate::testing::{Counting, Lake};
@@ -106,4 +110,50 @@ async fn counts_and_bounds_open_no_file() {
     }
     assert_eq!(lake.lines("SELECT sum(n) FROM s.t").await, ["12"]);
     assert_eq!(store.opened(), 3, "what is opened is noted");
+}
+
+// Goal: nulls and bounds that are told of a file without its values may be those of other files, and answer nothing. Method: a file that
+// tells them of a commit whose other file is gone, as ClickHouse wrote them; the answers, and whether the plans scan.
+#[tokio::test]
+async fn what_is_of_other_files_too_is_read() {
+    let lake = Lake::new();
+    let of = |id, name: &str| Arc::new(NestedField::optional(id, name, Type::Primitive(PrimitiveType::Long)));
+    let fields = [of(1, "id"), of(2, "n")];
+    let schema = Schema::builder().with_fields(fields).build().expect("a schema");
+    let arrow = Arc::new(tidewater_table::schema::to_arrow(&schema).expect("a schema"));
+    lake.create(TABLE, schema, None).await;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![1, 2])),
+        Arc::new(Int64Array::from(vec![None, Some(5)])),
+    ];
+    let rows = RecordBatch::try_new(arrow, columns).expect("rows");
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).expect("a writer");
+    writer.write(&rows).expect("rows");
+    let bytes = writer.into_inner().expect("a file");
+    let path = "memory://lake/one_of_two.parquet".to_owned();
+    let file = DataFileBuilder::default()
+        .content(DataContentType::Data)
+        .file_format(DataFileFormat::Parquet)
+        .file_path(path.clone())
+        .file_size_in_bytes(bytes.len() as u64)
+        .record_count(2)
+        .partition(Struct::empty())
+        .partition_spec_id(0)
+        .null_value_counts([(1, 0), (2, 2)].into())
+        .lower_bounds([(1, Datum::long(1)), (2, Datum::long(5))].into())
+        .upper_bounds([(1, Datum::long(4)), (2, Datum::long(9))].into())
+        .build()
+        .expect("a description");
+    lake.store.put_new(&path, bytes.into()).await.expect("a put");
+    lake.commit(TABLE, vec![Added::new(file, 0)]).await;
+    for (columns, reads, wanted) in [
+        ("count(*)", false, "2"),
+        ("min(id), max(id)", true, "1,2"),
+        ("count(n), max(n)", true, "1,5"),
+    ] {
+        let sql = format!("SELECT {columns} FROM {TABLE}");
+        let plan = lake.lines(&format!("EXPLAIN {sql}")).await.join("\n");
+        assert_eq!(plan.contains("DataSourceExec"), reads, "{plan}");
+        assert_eq!(lake.lines(&sql).await, [wanted], "{sql}");
+    }
 }

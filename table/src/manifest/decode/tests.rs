@@ -53,6 +53,9 @@ fn table(format: u8, partition: &[(usize, &str)]) -> TableMetadata {
     serde_json::from_value(metadata).expect("metadata")
 }
 
+/// Sixteen bytes.
+const TEXT: &str = "größer als ich";
+
 fn bounds(shift: u8) -> HashMap<i32, Datum> {
     let shift = i32::from(shift);
     let all = [
@@ -65,7 +68,7 @@ fn bounds(shift: u8) -> HashMap<i32, Datum> {
         Datum::time_micros(7).expect("a time"),
         Datum::timestamp_micros(-1),
         Datum::timestamptz_micros(1),
-        Datum::string("größer"),
+        Datum::string(TEXT),
         Datum::uuid(uuid::Uuid::from_u128(7)),
         Datum::binary([0, 255]),
         Datum::fixed([1, 2, 3]),
@@ -331,6 +334,38 @@ async fn manifests_of_others_are_read_by_the_library() {
     assert!(is_packed(&manifest));
     manifest.manifest_path = "memory://lake/t/metadata/of-another.avro".into();
     assert!(!is_packed(&manifest));
+}
+
+// Goal: a lower bound of a text that was cut within a character keeps no manifest from being read, and stays a bound. What else is no text
+// still does. Method: a byte that begins a character at the end of a lower bound, of an upper one and of both, and one that begins none.
+#[tokio::test]
+async fn texts_may_be_cut_within_a_character() {
+    let (manifest, bytes) = written(&table(2, &DECODED), DataContentType::Data, &values()).await;
+    let places = bytes.windows(TEXT.len()).enumerate();
+    let places = places.filter(|(_, found)| *found == TEXT.as_bytes());
+    let places: Vec<usize> = places.map(|(at, _)| at).collect();
+    assert_eq!(places.len(), 8, "each file has two bounds");
+    let (lower, upper) = (places[0], places[1]);
+    let ending = |places: &[usize], byte: u8| {
+        let mut bytes = bytes.clone();
+        for place in places {
+            bytes[place + TEXT.len() - 1] = byte;
+        }
+        parse(&manifest, &bytes)
+    };
+    let read = ending(&[lower], 0xe2).expect("a manifest");
+    let bounds = read.iter().map(|entry| entry.file.lower_bound(10));
+    let (mended, others): (Vec<_>, Vec<_>) = bounds.partition(|bound| *bound != Some(Datum::string(TEXT)));
+    assert_eq!(
+        (mended, others.len()),
+        (vec![Some(Datum::string("größer als ic\0"))], 3)
+    );
+    for entry in read.iter() {
+        assert_eq!(entry.file.upper_bound(10), Some(Datum::string(TEXT)));
+    }
+    for (places, byte) in [(vec![upper], 0xe2), (vec![lower, upper], 0xe2), (vec![lower], 0xff)] {
+        assert!(ending(&places, byte).is_err(), "{places:?} {byte}");
+    }
 }
 
 // Goal: manifests that Java and Python compress are decoded here. Method: the same manifest with its block deflated.
