@@ -75,12 +75,38 @@ fn changed(of: &DataType, to: &DataType) -> Option<DataType> {
         }
         (DataType::Map(entries, sorted), DataType::Map(wanted, _)) => match (entries.data_type(), wanted.data_type()) {
             (DataType::Struct(fields), DataType::Struct(wanted)) => {
+                let mut pairs = fields.iter().zip(wanted);
+                if !pairs.all(|(field, wanted)| is_by_name(field.data_type(), wanted.data_type())) {
+                    return None;
+                }
                 let kind = DataType::Struct(with_types(fields, wanted.iter().map(Some))?);
                 Some(DataType::Map(with_type(entries, kind), *sorted))
             }
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether a cast within a map takes the fields of structs by their names. Where it misses one it goes by their places, and what is
+/// rounded by its name would be another field.
+fn is_by_name(of: &DataType, to: &DataType) -> bool {
+    match (of, to) {
+        (DataType::Dictionary(_, plain), to) => is_by_name(plain, to),
+        (DataType::RunEndEncoded(_, plain), to) => is_by_name(plain.data_type(), to),
+        (
+            DataType::List(element)
+            | DataType::LargeList(element)
+            | DataType::FixedSizeList(element, _)
+            | DataType::ListView(element)
+            | DataType::LargeListView(element),
+            DataType::List(wanted),
+        ) => is_by_name(element.data_type(), wanted.data_type()),
+        (DataType::Struct(fields), DataType::Struct(wanted)) => wanted.iter().all(|wanted| {
+            let field = fields.find(wanted.name());
+            field.is_some_and(|(_, field)| is_by_name(field.data_type(), wanted.data_type()))
+        }),
+        _ => true,
     }
 }
 
@@ -229,7 +255,7 @@ mod tests {
     }
 
     // Goal: numbers are rounded where they are to become whole ones, and nowhere else. Method: a list, a list that stands once for many
-    // rows, and structs whose fields have another order, of which one part is to be whole and the other is not.
+    // rows, and structs whose fields have another order, of which one part is to be whole and the other is not; then those in maps.
     #[test]
     fn whole_parts_are_rounded() {
         let list = |numbers: Vec<Option<f64>>| -> ArrayRef {
@@ -248,10 +274,21 @@ mod tests {
 
         let rows = pair(floats(vec![1.75]), floats(vec![1.75]));
         let expected = pair(floats(vec![2.0]), floats(vec![1.75]));
-        let fields = [("b", DataType::Float64), ("a", DataType::Int32)].map(|(name, of)| Field::new(name, of, true));
-        let of_rows = DataType::Struct(Fields::from(fields.to_vec()));
+        let fields = |parts: [(&str, DataType); 2]| {
+            let parts = parts.map(|(name, of)| Field::new(name, of, true));
+            DataType::Struct(Fields::from(parts.to_vec()))
+        };
+        let of_rows = fields([("b", DataType::Float64), ("a", DataType::Int32)]);
         assert_eq!(&brought(&rows, &of_rows).expect("rows"), &expected);
 
+        // Within a map, a cast goes by the places of fields of which one has another name.
+        let in_map = |value: &DataType| {
+            let entries = fields([("key", DataType::Utf8), ("value", value.clone())]);
+            DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
+        };
+        let other = fields([("b", DataType::Int32), ("c", DataType::Float64)]);
+        assert!(rounds(&in_map(rows.data_type()), &in_map(&of_rows)));
+        assert!(!rounds(&in_map(rows.data_type()), &in_map(&other)));
         for (of, to) in [
             (given.data_type(), given.data_type()),
             (rows.data_type(), rows.data_type()),

@@ -42,7 +42,12 @@ impl OptimizerRule for LateCasts {
         let mut change = |expr: Expr| {
             expr.transform_up(|expr| narrowed(expr, &schema).transform_data(|expr| rounded_late(expr, &schema)))
         };
-        plan.map_expressions(|expr| as_called(expr, &names, &mut change))
+        let rewritten = plan.map_expressions(|expr| as_called(expr, &names, &mut change))?;
+        // What is said of a column that is cast is not said of one that is rounded.
+        match rewritten.transformed {
+            true => rewritten.map_data(LogicalPlan::recompute_schema),
+            false => Ok(rewritten),
+        }
     }
 }
 
