@@ -15,11 +15,13 @@ pub(crate) mod perhaps;
 pub(crate) mod plain_list;
 pub(crate) mod quotient;
 pub(crate) mod rounded;
+pub(crate) mod rounded_within;
 mod sliding;
 mod statistics;
 mod sum;
 mod text_concat;
 mod whole;
+pub(crate) mod wide;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use self::perhaps::Perhaps;
 use self::plain_list::PlainList;
 use self::quotient::Quotient;
 use self::rounded::Rounded;
+use self::rounded_within::RoundedWithin;
 use self::sum::Sum;
 use self::text_concat::TextConcat;
 pub(crate) use self::text_concat::within_limits;
@@ -116,6 +119,8 @@ impl Functions {
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Perhaps::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(PlainList::new())));
         self.scalar.push(Arc::new(ScalarUDF::new_from_impl(Rounded::new())));
+        self.scalar
+            .push(Arc::new(ScalarUDF::new_from_impl(RoundedWithin::new())));
         self.scalar
             .push(Arc::new(ScalarUDF::new_from_impl(IntervalLength::new())));
         self.scalar.extend(whole::functions());

@@ -15,9 +15,9 @@
 //! - The plan, from `Engine::on_tables` here: `columns_below.rs`, `pulled_up.rs` with `one_group.rs`, `widened.rs`, `first_rows.rs`,
 //!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
 //!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
-//! - Logical rules, which `nulls.rs` puts among DataFusion's: `computed_beside.rs`, `derived.rs`, `not_among.rs`, `correlated.rs`,
-//!   `listed_twice.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`, `asked_groups.rs`,
-//!   `computed_keys.rs`.
+//! - Logical rules, which `nulls.rs` puts among DataFusion's: `computed_beside.rs`, `late_casts.rs`, `derived.rs`, `not_among.rs`,
+//!   `correlated.rs`, `listed_twice.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`,
+//!   `asked_groups.rs`, `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
 //!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `limits_above.rs`, `plan_check.rs`.
 //!
@@ -62,6 +62,7 @@ mod instants;
 mod join_order;
 mod joined;
 mod kept_here;
+mod late_casts;
 mod limits_above;
 mod list_sets;
 mod listed;

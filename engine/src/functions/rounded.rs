@@ -1,18 +1,18 @@
 //! What a cast to a whole number rounds first: the query engine's cast cuts off behind the point, and its optimiser compares a column
-//! that is cast (`CAST(d AS int) = 5`) as if nothing were lost.
+//! that is cast (`CAST(d AS int) = 5`) as if nothing were lost. Of decimals of 256 bits it takes the lowest ones.
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Float32Type, Float64Type};
-use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+use super::wide::strictly;
 
 /// What it is called where plans are shown.
 const NAME: &str = "rounded_whole";
@@ -34,40 +34,34 @@ pub(crate) fn rounded(value: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&FUNCTION), vec![value]))
 }
 
-/// Whether numbers of a type have digits behind the point, which a cast to a whole number takes.
-pub(crate) fn has_fractions(kind: &DataType) -> bool {
+/// Whether numbers of a type are rounded before a cast to a whole number: that would take what is behind the point, or be of other bits.
+pub(crate) fn is_rounded_first(kind: &DataType) -> bool {
     match kind {
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => *scale > 0,
-        DataType::Float32 | DataType::Float64 => true,
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) => *scale > 0,
+        DataType::Decimal256(..) | DataType::Float32 | DataType::Float64 => true,
         _ => false,
     }
 }
 
 /// The type of a number that was rounded: a decimal may have one digit more before the point.
-fn whole(kind: &DataType) -> Result<DataType> {
+pub(super) fn whole(kind: &DataType) -> Result<DataType> {
     match kind {
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale)
             if *scale > 0 =>
         {
             let before = precision.saturating_sub(scale.unsigned_abs()).saturating_add(1);
             Ok(DataType::Decimal128(before.min(DECIMAL128_MAX_PRECISION), 0))
         }
+        DataType::Decimal256(..) => Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0)),
         kind if kind.is_numeric() => Ok(kind.clone()),
         _ => plan_err!("{NAME} takes a number"),
     }
 }
 
-fn rounded_values(values: &ArrayRef) -> Result<ArrayRef> {
-    let strict = CastOptions {
-        safe: false,
-        format_options: FormatOptions::default(),
-    };
+/// Numbers, rounded. What has more digits then than [`whole`] has is an error.
+pub(crate) fn rounded_values(values: &ArrayRef) -> Result<ArrayRef> {
     Ok(match values.data_type() {
         DataType::Float32 => {
             let numbers = values.as_primitive::<Float32Type>();
@@ -78,7 +72,7 @@ fn rounded_values(values: &ArrayRef) -> Result<ArrayRef> {
             Arc::new(numbers.unary::<_, Float64Type>(f64::round_ties_even))
         }
         // A cast to fewer digits rounds away from zero.
-        kind => cast_with_options(values, &whole(kind)?, &strict)?,
+        kind => strictly(values, &whole(kind)?)?,
     })
 }
 

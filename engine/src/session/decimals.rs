@@ -32,7 +32,7 @@ fn exact_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             compared(expr, &schema)?
                 .transform_data(|expr| instants::beside(expr, &schema))?
                 .transform_data(|expr| Ok(floats::beside(expr, &schema)))?
-                .transform_data(|expr| Ok(rounded::cast(expr, &schema)))?
+                .transform_data(|expr| rounded::cast(expr, &schema))?
                 .transform_data(|expr| guarded::guard(expr, &schema))
         })
     };

@@ -20,6 +20,7 @@ use super::correlated::CorrelatedKeys;
 use super::crossed_lists::CrossedLists;
 use super::derived::CorrelatedDerived;
 use super::join_order::JoinOrder;
+use super::late_casts::LateCasts;
 use super::listed_twice::ListedTwice;
 use super::lossy_casts::LossyCasts;
 use super::not_among::NotAmong;
@@ -32,18 +33,20 @@ const FOLDS: &str = "simplify_expressions";
 /// The rule after which conditions stand at the tables that they are of.
 const LOWERS: &str = "push_down_filter";
 
-/// First one that makes columns of values that are computed beside rows, one that takes correlated conditions out of derived tables, one
-/// for rows that are not among those of a query, and one that makes columns of the keys of correlated conditions; then these rules; before
-/// each that folds constants one that keeps lists of one value apart and one that keeps regular expressions with a backslash, and after it one that makes a condition `false` when a part of it is
-/// null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts
-/// of which nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, one
-/// that leaves out groups that nobody asks for, and one that makes columns of keys that rows are sorted by.
+/// First one that makes columns of values that are computed beside rows, one that rounds what casts are given, one that takes correlated
+/// conditions out of derived tables, one for rows that are not among those of a query, and one that makes columns of the keys of correlated
+/// conditions; then these rules; before each that folds constants one that keeps lists of one value apart and one that keeps regular
+/// expressions with a backslash, and after it one that makes a condition `false` when a part of it is null, as no row passes it; when
+/// conditions stand where they belong one that puts joins in order; and in the end one for casts of which nothing may be reckoned back, one
+/// for joins by no key of rows with lists, one that puts semi joins before inner joins, one that leaves out groups that nobody asks for,
+/// and one that makes columns of keys that rows are sorted by.
 ///
 /// Those that only make an answer come sooner may fail, and so may those for values beside rows, for rows with lists and for sorted rows,
 /// which are refused without them. Without the others an answer may be wrong.
 pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut all: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![
         Arc::new(ComputedBeside),
+        Arc::new(Strict(LateCasts)),
         Arc::new(Strict(CorrelatedDerived)),
         Arc::new(Strict(NotAmong)),
         Arc::new(Strict(CorrelatedKeys)),

@@ -7,34 +7,71 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use crate::functions::rounded::{has_fractions, rounded};
+use crate::functions::rounded::{is_rounded_first, rounded};
+use crate::functions::rounded_within::{is_rounded, rounded_within, rounds};
+use crate::functions::wide;
 
-/// The cast of a rounded number. What is written out with a point is a decimal, as in PostgreSQL, of which half goes away from zero.
-pub(super) fn cast(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let (value, kind) = match &expr {
-        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type()),
-        _ => return Transformed::no(expr),
-    };
-    if !kind.is_integer() || !of_fractions(value, schema) {
-        return Transformed::no(expr);
-    }
-    Transformed::yes(match expr {
-        Expr::Cast(Cast { expr, field }) => Expr::Cast(Cast::new_from_field(whole(*expr), field)),
-        Expr::TryCast(TryCast { expr, field }) => Expr::TryCast(TryCast::new_from_field(whole(*expr), field)),
-        other => other,
-    })
+/// The cast of a rounded number, or of a list or struct of them. What is written out with a point is a decimal, as in PostgreSQL, of which
+/// half goes away from zero.
+pub(super) fn cast(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    of_whole(expr, schema, whole)
 }
 
-fn whole(value: Expr) -> Box<Expr> {
-    Box::new(match value {
+/// The same of a value that was not written in the statement.
+pub(super) fn cast_of_value(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    of_whole(expr, schema, rounded)
+}
+
+fn of_whole(expr: Expr, schema: &DFSchema, whole: fn(Expr) -> Expr) -> Result<Transformed<Expr>> {
+    let (value, kind) = match &expr {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type()),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    if kind.is_integer() && of_fractions(value, schema) {
+        return Ok(Transformed::yes(match expr {
+            Expr::Cast(Cast { expr, field }) => Expr::Cast(Cast::new_from_field(Box::new(whole(*expr)), field)),
+            Expr::TryCast(TryCast { expr, field }) => {
+                let of = expr.get_type(schema).unwrap_or(DataType::Null);
+                let steps = wide::steps(&of, field.data_type());
+                let value = match steps.is_empty() {
+                    true => whole(*expr),
+                    // What is too large for any of them is null.
+                    false => steps
+                        .into_iter()
+                        .fold(*expr, |value, step| Expr::TryCast(TryCast::new(Box::new(value), step))),
+                };
+                Expr::TryCast(TryCast::new_from_field(Box::new(value), field))
+            }
+            other => other,
+        }));
+    }
+    let within = kind.is_nested() && !is_rounded(value) && value.get_type(schema).is_ok_and(|of| rounds(&of, kind));
+    if !within {
+        return Ok(Transformed::no(expr));
+    }
+    Ok(Transformed::yes(match expr {
+        Expr::Cast(Cast { expr, field }) => {
+            let value = rounded_within(*expr, field.data_type())?;
+            Expr::Cast(Cast::new_from_field(Box::new(value), field))
+        }
+        Expr::TryCast(TryCast { expr, field }) => {
+            let value = rounded_within(*expr, field.data_type())?;
+            Expr::TryCast(TryCast::new_from_field(Box::new(value), field))
+        }
+        other => other,
+    }))
+}
+
+fn whole(value: Expr) -> Expr {
+    match value {
         Expr::Literal(ScalarValue::Float64(Some(number)), metadata) => {
             Expr::Literal(ScalarValue::Float64(Some(number.round())), metadata)
         }
         value => rounded(value),
-    })
+    }
 }
 
-/// Whether a value may have digits behind the point. The branches of a `CASE` are of several types yet.
+/// Whether a value is rounded first. The branches of a `CASE` are of several types yet.
 fn of_fractions(value: &Expr, schema: &DFSchema) -> bool {
     match value {
         Expr::Case(case) => {
@@ -42,10 +79,10 @@ fn of_fractions(value: &Expr, schema: &DFSchema) -> bool {
             let branches = branches.chain(&case.else_expr);
             let kinds: Result<Vec<DataType>> = branches.map(|then| then.get_type(schema)).collect();
             kinds.is_ok_and(|kinds| {
-                kinds.iter().all(|of| of.is_null() || of.is_numeric()) && kinds.iter().any(has_fractions)
+                kinds.iter().all(|of| of.is_null() || of.is_numeric()) && kinds.iter().any(is_rounded_first)
             })
         }
-        value => value.get_type(schema).is_ok_and(|of| has_fractions(&of)),
+        value => value.get_type(schema).is_ok_and(|of| is_rounded_first(&of)),
     }
 }
 
@@ -79,12 +116,38 @@ mod tests {
             ("TRY_CAST(2.5 AS int)", "3"),
             ("TRY_CAST(CAST('2.5' AS decimal(10, 2)) AS int)", "3"),
             ("TRY_CAST(32767.5 AS smallint)", ""),
+            (
+                "CAST(arrow_cast('9223372036854775807', 'Decimal256(50, 0)') AS bigint)",
+                "9223372036854775807",
+            ),
+            ("CAST(arrow_cast('-2.5', 'Decimal256(50, 30)') AS int)", "-3"),
+            ("TRY_CAST(arrow_cast('2.5', 'Decimal256(50, 1)') AS int)", "3"),
+            (
+                "TRY_CAST(arrow_cast('18446744073709551616', 'Decimal256(50, 0)') AS bigint)",
+                "",
+            ),
+            (
+                "TRY_CAST(arrow_cast('18446744073709551616000000000000000000000', 'Decimal256(50, 0)') AS bigint)",
+                "",
+            ),
+            (
+                "CAST(arrow_cast('18446744073709551616', 'Decimal256(50, 0)') AS decimal(20, 0))",
+                "18446744073709551616",
+            ),
+            ("CAST([1.6, -1.6, NULL] AS bigint[])", "[2, -2, ]"),
+            ("CAST([[1.6], [-2.6]] AS int[][])", "[[2], [-3]]"),
         ] {
             assert_eq!(lake.lines(&format!("SELECT {sql}")).await, [wanted], "{sql}");
         }
         for sql in [
             "CAST(32767.5 AS smallint)",
             "CAST(CAST('32767.50' AS decimal(10, 2)) AS smallint)",
+            "CAST(arrow_cast('18446744073709551616', 'Decimal256(50, 0)') AS bigint)",
+            "CAST(arrow_cast('100000000000000000000000000000000000000', 'Decimal256(50, 0)') AS bigint)",
+            "CAST(arrow_cast('4294967296', 'Decimal256(50, 0)') AS int)",
+            "arrow_cast(arrow_cast('18446744073709551616', 'Decimal256(50, 0)'), 'Int64')",
+            "CAST(CASE WHEN length('a') = 1 THEN arrow_cast('18446744073709551616', 'Decimal256(50, 0)') END AS bigint)",
+            "CAST([arrow_cast('18446744073709551616', 'Decimal256(50, 0)')] AS bigint[])",
         ] {
             assert!(lake.answered(&format!("SELECT {sql}")).await.is_err(), "{sql}");
         }

@@ -343,6 +343,7 @@ mod tests {
         let strict = rules.iter().filter(|rule| is_strict(rule)).map(|rule| rule.name());
         let strict: Vec<&str> = strict.collect();
         let wanted = [
+            "late_casts",
             "correlated_derived",
             "not_among",
             "correlated_keys",

@@ -12,7 +12,8 @@ use tidewater_table::schema::write_default;
 
 use crate::error::{EngineError, Result};
 use crate::functions::plain_list;
-use crate::functions::rounded::{has_fractions, rounded};
+use crate::functions::rounded::{is_rounded_first, rounded};
+use crate::functions::rounded_within::{rounded_within, rounds};
 use crate::session::{clock_of, instant_of};
 
 /// The target's columns in its order: matched by name, cast to its types, and where the query has none, what they are by default, or
@@ -59,10 +60,18 @@ pub(crate) fn stored(value: Expr, of: &DataType, to: &DataType, zone: &str) -> R
     let value = match to {
         DataType::Timestamp(_, Some(_)) => instant_of(value, of, zone)?,
         DataType::Timestamp(_, None) => clock_of(value, of, zone)?,
-        to if to.is_integer() && has_fractions(of) => rounded(value),
-        // As rows: a single value loses what a type says of its parts when it is cast (DataFusion 55.2).
-        to if to.is_nested() => plain_list::in_rows(value),
-        _ => value,
+        to if to.is_integer() && is_rounded_first(of) => rounded(value),
+        to => {
+            let value = match rounds(of, to) {
+                true => rounded_within(value, to)?,
+                false => value,
+            };
+            // As rows: a single value loses what a type says of its parts when it is cast (DataFusion 55.2).
+            match to.is_nested() {
+                true => plain_list::in_rows(value),
+                false => value,
+            }
+        }
     };
     Ok(cast(value, to.clone()))
 }

@@ -247,6 +247,9 @@ const WORDS: &[(&str, &str)] = &[
     ("malformed array literal", state::INVALID_TEXT),
     ("Cannot cast string", state::INVALID_TEXT),
     ("Cannot parse", state::INVALID_TEXT),
+    ("Overflowing on", state::OUT_OF_RANGE),
+    ("is out of range", state::OUT_OF_RANGE),
+    ("to store in a Decimal", state::OUT_OF_RANGE),
     ("Cast error: ", state::INVALID_TEXT),
     ("Overflow happened", state::OUT_OF_RANGE),
     ("overflow", state::OUT_OF_RANGE),
@@ -380,6 +383,21 @@ mod tests {
             ),
             ("malformed array literal: \"{a\"", state::INVALID_TEXT, None),
             ("bigint out of range", state::OUT_OF_RANGE, None),
+            (
+                "Cast error: value of 18446744073709551616 is out of range Int64",
+                state::OUT_OF_RANGE,
+                None,
+            ),
+            (
+                "Cast error: Cannot cast to Decimal128(38, 0). Overflowing on 1",
+                state::OUT_OF_RANGE,
+                None,
+            ),
+            (
+                "Invalid argument error: 100 is too large to store in a Decimal128 of precision 2. Max is 99",
+                state::OUT_OF_RANGE,
+                None,
+            ),
             (
                 "invalid regular expression: regex parse error: Cannot parse",
                 state::BAD_PATTERN,

@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal12
 use datafusion::common::{Result, exec_err};
 
 use super::native::{Native, argument, number, numbers};
-use super::values::strictly;
+use crate::functions::wide::strictly;
 
 /// The decimals that hold what is behind the point of all these numbers.
 fn exact_type(arrays: &[ArrayRef]) -> DataType {

@@ -10,7 +10,8 @@ use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::scalar::ScalarValue;
 
 use super::native::{Native, argument, number, numbers};
-use super::values::strictly;
+use crate::functions::rounded::rounded_values;
+use crate::functions::wide::strictly;
 
 /// The most digits that a decimal has.
 const DIGITS: u8 = 38;
@@ -155,9 +156,8 @@ fn whole(name: &str, to: DataType) -> Native {
     let of = to.clone();
     Native::new(name, (1, 1), to.clone(), move |arrays, _| {
         let array = argument(arrays, 0)?;
-        if let Some((values, _)) = decimals(array)? {
-            // A cast to fewer digits rounds away from zero.
-            return strictly(&strictly(&values, &DataType::Decimal128(DIGITS, 0))?, &of);
+        if array.data_type().is_decimal() {
+            return strictly(&rounded_values(array)?, &of);
         }
         match array.data_type().is_floating() {
             true => strictly(&floats(array, f64::round_ties_even)?, &of),
@@ -229,6 +229,7 @@ fn min_scale() -> Native {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::datatypes::i256;
     use datafusion::logical_expr::lit;
     use datafusion::prelude::SessionContext;
 
@@ -245,6 +246,10 @@ mod tests {
             .expect("rows");
         let column = rows[0].column(0);
         datafusion::arrow::util::display::array_value_to_string(column, 0).expect("a value")
+    }
+
+    fn wide(digits: i128, scale: i8) -> datafusion::logical_expr::Expr {
+        lit(ScalarValue::Decimal256(Some(i256::from_i128(digits)), 76, scale))
     }
 
     fn decimal(digits: i128, scale: i8) -> datafusion::logical_expr::Expr {
@@ -266,6 +271,8 @@ mod tests {
             ("pg_floor", vec![decimal(-5, 2)], "-1"),
             ("pg_int4", vec![decimal(-25, 1)], "-3"),
             ("pg_int8", vec![lit(2.5)], "2"),
+            ("pg_int8", vec![wide(-25 * 10_i128.pow(36), 37)], "-3"),
+            ("pg_int8", vec![wide(i64::MAX.into(), 0)], "9223372036854775807"),
             ("pg_int4", vec![lit("12")], "12"),
             ("div", vec![lit(-7_i64), lit(2_i64)], "-3"),
             ("scale", vec![decimal(841, 2)], "2"),

@@ -9,7 +9,7 @@ use datafusion::common::{Result, exec_err, plan_err};
 
 use super::moments::instant;
 use super::native::{Native, number, numbers, truths};
-use super::values::strictly;
+use crate::functions::wide::strictly;
 
 pub(super) fn all() -> Vec<Native> {
     vec![

@@ -7,16 +7,15 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::kernels::numeric as numeric_kernels;
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::Operator;
 use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::scalar::ScalarValue;
 
 use super::native::{Native, argument, strings, text, texts};
+use crate::functions::wide::strictly;
 use crate::pg_catalog::{byte_text, types};
 
 /// Digits of decimals that come of texts and of floating-point numbers.
@@ -106,14 +105,6 @@ fn numeric_of(of: &DataType) -> DataType {
         of if of.is_integer() => DataType::Decimal128(20, 0),
         _ => DIGITS,
     }
-}
-
-pub(super) fn strictly(array: &ArrayRef, of: &DataType) -> Result<ArrayRef> {
-    let options = CastOptions {
-        safe: false,
-        format_options: FormatOptions::default(),
-    };
-    Ok(cast_with_options(array, of, &options)?)
 }
 
 /// `'\x00ff'::bytea`.

@@ -207,6 +207,42 @@ async fn declared_types_are_kept() {
     server.tasks.shutdown(ANSWER_DEADLINE).await;
 }
 
+// Goal: a number that is bound is cast as one that is written: rounded, and refused where it is too large. Method: decimals and
+// floating-point numbers, with more digits than 38 too, and what is written beside them.
+#[tokio::test]
+async fn bound_numbers_are_cast_like_others() {
+    const NUMERIC: u32 = 1700;
+    const DOUBLE: u32 = 701;
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for (of, sent, answer) in [
+        (NUMERIC, "2.5", "D 3"),
+        (DOUBLE, "2.5", "D 2"),
+        (DOUBLE, "3.5", "D 4"),
+        (
+            NUMERIC,
+            "9223372036854775807.0000000000000000000000000",
+            "D 9223372036854775807",
+        ),
+        (NUMERIC, "18446744073709551616", "E 22003"),
+        (NUMERIC, "18446744073709551616.0000000000000000000000000", "E 22003"),
+        (NUMERIC, "100000000000000000000000000000000000000", "E 22003"),
+    ] {
+        let told = client.with_bound("SELECT $1::bigint", &[(of, sent)]).await;
+        assert!(told.contains(&answer.to_owned()), "{sent}: {told:?}");
+    }
+    for written in [
+        "CAST(18446744073709551616 AS bigint)",
+        "100000000000000000000000000000000000000::bigint",
+        "'18446744073709551616'::numeric(50, 0)::bigint",
+        "4294967296.0::int",
+    ] {
+        let told = client.query(&format!("SELECT {written}")).await;
+        assert!(told.contains(&"E 22003".to_owned()), "{written}: {told:?}");
+    }
+    server.tasks.shutdown(ANSWER_DEADLINE).await;
+}
+
 // Goal: the origin of `date_bin` is a moment of the session's zone, as other texts are. Method: days of a zone ahead of UTC.
 #[tokio::test]
 async fn origins_are_of_the_zone() {
