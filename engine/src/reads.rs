@@ -3,6 +3,7 @@
 
 mod ahead;
 mod footer;
+mod misordered;
 mod opened;
 mod reader;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, Parq
 use tidewater_table::TableError;
 use tidewater_table::digest::ChunkChecksums;
 
+use super::misordered::without_misordered;
 use super::uncounted::without_uncounted;
 
 /// A footer, and the checksums that it tells of the rows before it.
@@ -65,7 +66,10 @@ pub(super) fn parse(location: &str, range: Range<u64>, bytes: Bytes, indexes: Pa
         let mut decoder = ParquetMetaDataPushDecoder::try_new(range.end)?.with_page_index_policy(indexes);
         decoder.push_range(range.clone(), bytes)?;
         match decoder.try_decode()? {
-            DecodeResult::Data(metadata) => Ok(Parsed::Footer(Footer::new(location, without_uncounted(metadata)?))),
+            DecodeResult::Data(metadata) => {
+                let metadata = without_misordered(without_uncounted(metadata)?)?;
+                Ok(Parsed::Footer(Footer::new(location, metadata)))
+            }
             DecodeResult::NeedsData(needed) => {
                 let start = needed.iter().map(|range| range.start).min();
                 match start.filter(|start| *start < range.start) {
