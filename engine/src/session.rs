@@ -16,8 +16,8 @@
 //!   `called_sets.rs`, `perhaps.rs`, `zoned.rs`, `decimals.rs` with `instants.rs`, `floats.rs`, `rounded.rs` and `guarded.rs`,
 //!   `sorted.rs`, `zones.rs`, `read_texts.rs`, `types.rs`, `counted_sets.rs`, `recursive.rs`.
 //! - Logical rules, which `nulls.rs` puts among DataFusion's: `computed_beside.rs`, `late_casts.rs`, `derived.rs`, `not_among.rs`,
-//!   `correlated.rs`, `listed_twice.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`, `semi_joins.rs`,
-//!   `asked_groups.rs`, `computed_keys.rs`.
+//!   `correlated.rs`, `listed_twice.rs`, `scaled_casts.rs`, `nulls.rs`, `join_order.rs`, `lossy_casts.rs`, `crossed_lists.rs`,
+//!   `semi_joins.rs`, `asked_groups.rs`, `computed_keys.rs`.
 //! - Physical rules, which `same_names.rs` puts around DataFusion's: `same_names.rs`, `outer_sides.rs`,
 //!   `grouped_sets.rs`, `exact_top.rs`, `filters_first.rs`, `limits_above.rs`, `plan_check.rs`.
 //!
@@ -88,6 +88,7 @@ mod recursive;
 mod remembered;
 mod rounded;
 pub(crate) mod same_names;
+mod scaled_casts;
 mod search_path;
 mod semi_joins;
 mod settings;

@@ -24,6 +24,7 @@ use super::late_casts::LateCasts;
 use super::listed_twice::ListedTwice;
 use super::lossy_casts::LossyCasts;
 use super::not_among::NotAmong;
+use super::scaled_casts::ScaledCasts;
 use super::semi_joins::SemiJoinsFirst;
 use super::strict::{Loud, Strict};
 
@@ -35,11 +36,11 @@ const LOWERS: &str = "push_down_filter";
 
 /// First one that makes columns of values that are computed beside rows, one that rounds what casts are given, one that takes correlated
 /// conditions out of derived tables, one for rows that are not among those of a query, and one that makes columns of the keys of correlated
-/// conditions; then these rules; before each that folds constants one that keeps lists of one value apart and one that keeps regular
-/// expressions with a backslash, and after it one that makes a condition `false` when a part of it is null, as no row passes it; when
-/// conditions stand where they belong one that puts joins in order; and in the end one for casts of which nothing may be reckoned back, one
-/// for joins by no key of rows with lists, one that puts semi joins before inner joins, one that leaves out groups that nobody asks for,
-/// and one that makes columns of keys that rows are sorted by.
+/// conditions; then these rules; before each that folds constants one that keeps lists of one value apart, one that keeps regular
+/// expressions with a backslash and one for casts of long decimals, and after it one that makes a condition `false` when a part of it is
+/// null, as no row passes it; when conditions stand where they belong one that puts joins in order; and in the end one for casts of which
+/// nothing may be reckoned back, one for joins by no key of rows with lists, one that puts semi joins before inner joins, one that leaves
+/// out groups that nobody asks for, and one that makes columns of keys that rows are sorted by.
 ///
 /// Those that only make an answer come sooner may fail, and so may those for values beside rows, for rows with lists and for sorted rows,
 /// which are refused without them. Without the others an answer may be wrong.
@@ -57,6 +58,7 @@ pub fn optimizer_rules(rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>) -> Vec<
         if folds {
             all.push(Arc::new(Strict(ListedTwice)));
             all.push(Arc::new(Strict(Backslashes)));
+            all.push(Arc::new(Strict(ScaledCasts)));
             all.push(Arc::new(Loud));
         }
         all.push(rule);

@@ -349,6 +349,7 @@ mod tests {
             "correlated_keys",
             "listed_twice",
             "backslashes",
+            "scaled_casts",
             "null_parts_of_conditions",
             "lossy_casts",
         ];
