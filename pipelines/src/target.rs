@@ -11,7 +11,8 @@ use iceberg::spec::{
 use iceberg::{TableRequirement, TableUpdate};
 use tidewater_core::TableName;
 use tidewater_table::{
-    Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit, TableError, schema,
+    Catalog, CatalogFault, CommitOutcome, FileStore, LoadedTable, NewTable, TableCommit, TableError,
+    check_partition_fields, schema,
 };
 
 use crate::columns;
@@ -314,6 +315,10 @@ fn partition_spec(model: &Model, schema: &Schema) -> Result<Option<UnboundPartit
             transform: partition.transform,
         });
     }
+    check_partition_fields(schema, &fields).map_err(|error| PipelineError::Value {
+        place: model.place(),
+        reason: format!("partition_by: {error}"),
+    })?;
     let spec = UnboundPartitionSpec::builder()
         .add_partition_fields(fields)
         .map_err(|error| PipelineError::Value {

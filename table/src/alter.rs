@@ -11,7 +11,7 @@ use iceberg::spec::{FormatVersion, Literal, NullOrder, PrimitiveType, SortDirect
 
 pub use self::columns::check_default;
 use self::draft::Draft;
-pub use self::partitions::usual_name;
+pub use self::partitions::{check_partition_fields, usual_name};
 use crate::catalog::{Catalog, CommitOutcome, LoadedTable};
 use crate::commit::backoff;
 use crate::error::{Result, TableError};

@@ -8,6 +8,7 @@ use iceberg::spec::{MAIN_BRANCH, SnapshotRef, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 pub(crate) use self::replace::{FORMAT_VERSION, applied, parse_version};
+use crate::alter::check_partition_fields;
 use crate::catalog::{Catalog, CatalogFault, CommitOutcome, LoadedTable, NewTable, TableCommit};
 use crate::change::{Change, JOB_ID_KEY};
 use crate::commit::{CommitOptions, backoff, plan_append, sweep};
@@ -104,13 +105,14 @@ pub async fn create_with(
 /// What the table would be. Nobody sees it before [`StagedTable::commit`].
 ///
 /// # Errors
-/// If there is one and there must not be, or if it cannot be replaced.
+/// If there is one and there must not be, if it cannot be replaced, or if nothing could be written to a table of these partitions.
 pub async fn stage(catalog: &dyn Catalog, table: NewTable, on_existing: OnExisting) -> Result<Staged> {
     if on_existing != OnExisting::Fail
         && let Some(there) = catalog.load_table(&table.name).await?
     {
         return taken(there, &table, on_existing);
     }
+    check_partitions(&table)?;
     let staged = match catalog.stage_table(&table).await {
         Ok(staged) => staged,
         Err(CatalogFault::AlreadyExists { what }) if on_existing != OnExisting::Fail => {
@@ -135,6 +137,7 @@ fn taken(there: LoadedTable, wanted: &NewTable, on_existing: OnExisting) -> Resu
     if on_existing == OnExisting::Skip {
         return Ok(Staged::There(there));
     }
+    check_partitions(wanted)?;
     let updates = replace::replacement(&there.metadata, wanted)?;
     let after = match applied(&there.metadata, &updates) {
         Ok(after) => after,
@@ -159,6 +162,13 @@ fn taken(there: LoadedTable, wanted: &NewTable, on_existing: OnExisting) -> Resu
         base: Some(there),
         must_stand: false,
     })))
+}
+
+fn check_partitions(wanted: &NewTable) -> Result<()> {
+    match &wanted.partition_spec {
+        Some(spec) => check_partition_fields(&wanted.schema, spec.fields()),
+        None => Ok(()),
+    }
 }
 
 fn existing(table: LoadedTable) -> Created {

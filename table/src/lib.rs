@@ -55,7 +55,8 @@ mod sample;
 mod transform;
 
 pub use alter::{
-    Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table, usual_name,
+    Alteration, ColumnPath, NewColumn, PartitionBy, PartitionField, Position, SortBy, alter_table,
+    check_partition_fields, usual_name,
 };
 pub use at_hand::{AtHand, AtHandFigures, Found, Met};
 pub use catalog::{

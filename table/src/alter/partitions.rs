@@ -1,6 +1,10 @@
 //! What later files are partitioned by. Files that are there keep the partitions they were written with.
 
-use iceberg::spec::{FormatVersion, Schema, TableMetadata, Transform, UnboundPartitionField, UnboundPartitionSpec};
+use std::collections::BTreeSet;
+
+use iceberg::spec::{
+    FormatVersion, PrimitiveType, Schema, TableMetadata, Transform, Type, UnboundPartitionField, UnboundPartitionSpec,
+};
 
 use super::{PartitionBy, PartitionField, no_column, refused};
 use crate::error::{Result, TableError};
@@ -67,7 +71,7 @@ impl Spec {
             name,
             transform: new.transform,
         });
-        Ok(())
+        check_partition_fields(schema, &self.fields)
     }
 
     pub(super) fn drop(&mut self, gone: &PartitionField, schema: &Schema) -> Result<()> {
@@ -139,6 +143,34 @@ impl Spec {
                 (ours.source_id, ours.transform, &ours.name) == (theirs.source_id, theirs.transform, &theirs.name)
             })
     }
+}
+
+/// Refuses fields of whose values no manifest could be written: the format's library makes texts of UUIDs there, which these are not, and
+/// gives all fixed bytes of one length the same name, which must be used once (iceberg 0.10).
+///
+/// # Errors
+/// [`TableError::Alteration`] that names the field.
+pub fn check_partition_fields(schema: &Schema, fields: &[UnboundPartitionField]) -> Result<()> {
+    let mut lengths = BTreeSet::new();
+    for field in fields {
+        let Some(source) = schema.field_by_id(field.source_id) else {
+            continue;
+        };
+        let (reason, advice) = match field.transform.result_type(&source.field_type) {
+            Ok(Type::Primitive(PrimitiveType::Uuid)) if field.transform != Transform::Void => (
+                "no manifest can be written of partitions that are UUIDs",
+                "partition by buckets of the column: bucket(16, …)",
+            ),
+            Ok(Type::Primitive(PrimitiveType::Fixed(length))) if !lengths.insert(length) => (
+                "no manifest can be written of two partition fields that are fixed bytes of one length",
+                "partition by buckets of one of the columns: bucket(16, …)",
+            ),
+            _ => continue,
+        };
+        let what = format!("partitioning by {}({})", field.transform, source.name);
+        return Err(refused(what, reason, advice));
+    }
+    Ok(())
 }
 
 /// What a field is called that is in the way of another name, as other engines have it.

@@ -206,6 +206,10 @@ async fn refusals_tell_what_to_do() {
         ),
         (Alteration::AddPartitionField(by("flag", Transform::Year)), "TBL-0020"),
         (
+            Alteration::AddPartitionField(by("uid", Transform::Identity)),
+            "TBL-0020",
+        ),
+        (
             Alteration::AddPartitionField(PartitionBy {
                 name: Some("uid".into()),
                 ..by("id", Transform::Bucket(2))

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use iceberg::spec::{
-    NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform, Type,
+    DataContentType, DataFileBuilder, DataFileFormat, Literal, NestedField, NullOrder, PrimitiveType, Schema,
+    SortDirection, SortField, SortOrder, Struct, Transform, Type,
 };
 
 use super::*;
 use crate::sample::{self, Lake};
 use crate::testing::Fault;
-use crate::{DataFileWriter, WriteOptions};
-use tidewater_core::TableName;
+use crate::{Added, DataFileWriter, WriteOptions};
+use tidewater_core::{Coded, TableName};
 
 fn wanted(name: &TableName) -> NewTable {
     let mut table = NewTable::new(name.clone(), sample::schema());
@@ -114,6 +115,86 @@ async fn replacing_keeps_the_history() {
         // And on it goes.
         lake.append([90]).await;
         assert_eq!(lake.rows().await, [70, 80, 90]);
+    }
+}
+
+/// A table of columns whose partitions are bytes in a manifest.
+fn of_bytes(name: &TableName, spec: &[(i32, Transform)]) -> NewTable {
+    let decimal = PrimitiveType::Decimal { precision: 9, scale: 2 };
+    let kinds = [
+        PrimitiveType::Uuid,
+        PrimitiveType::Fixed(3),
+        PrimitiveType::Fixed(3),
+        decimal,
+    ];
+    let fields = (1..)
+        .zip(kinds)
+        .map(|(id, of)| Arc::new(NestedField::optional(id, format!("c{id}"), Type::Primitive(of))));
+    let schema = Schema::builder().with_fields(fields).build().unwrap();
+    let mut partition = iceberg::spec::UnboundPartitionSpec::builder();
+    for (id, transform) in spec {
+        partition = partition
+            .add_partition_field(*id, format!("p{id}"), *transform)
+            .unwrap();
+    }
+    let mut table = NewTable::new(name.clone(), schema);
+    table.partition_spec = Some(partition.build());
+    // Of this format no manifest is kept as it was written: each is read.
+    table.properties.insert("format-version".into(), "3".into());
+    table
+}
+
+// Goal: a table is made if its manifests can be written and read, and refused with a hint if not. Method: partitions that are bytes there,
+// alone and two of a kind; each table made, put in another's place, and made by somebody else and given a file.
+#[tokio::test]
+async fn partitions_that_no_manifest_has_are_refused() {
+    let whole = Transform::Identity;
+    let bytes = || Some(Literal::fixed([1, 2, 3]));
+    for (spec, partition, good) in [
+        (
+            vec![(1, whole)],
+            vec![Some(Literal::uuid(uuid::Uuid::from_u128(7)))],
+            false,
+        ),
+        (vec![(2, whole), (3, whole)], vec![bytes(), bytes()], false),
+        (
+            vec![(1, Transform::Bucket(4)), (2, whole), (4, whole)],
+            vec![Some(Literal::int(1)), bytes(), Some(Literal::decimal(-150))],
+            true,
+        ),
+    ] {
+        let mut lake = Lake::new(&[], &[]).await;
+        let replaced = stage(&lake.catalog, of_bytes(&lake.name, &spec), OnExisting::Replace).await;
+        lake.name = "s.made".parse().unwrap();
+        let made = stage(&lake.catalog, of_bytes(&lake.name, &spec), OnExisting::Fail).await;
+        for staged in [made, replaced] {
+            match staged {
+                Ok(_) => assert!(good, "{spec:?}"),
+                Err(error) => {
+                    assert!(!good && error.hint().is_some(), "{spec:?}: {error}");
+                    assert_eq!(error.code(), "TBL-0020", "{spec:?}: {error}");
+                }
+            }
+        }
+        let table = lake.catalog.create_table(of_bytes(&lake.name, &spec)).await.unwrap();
+        let file = DataFileBuilder::default()
+            .content(DataContentType::Data)
+            .file_format(DataFileFormat::Parquet)
+            .file_path(format!("{}/data/1.parquet", table.metadata.location()))
+            .file_size_in_bytes(1)
+            .record_count(1)
+            .partition(Struct::from_iter(partition.clone()))
+            .partition_spec_id(0)
+            .build()
+            .unwrap();
+        let committed = lake.commit(&Change::append(vec![Added::new(file, 0)])).await;
+        assert_eq!(committed.is_ok(), good, "{spec:?}: {committed:?}");
+        if good {
+            let table = lake.table().await.metadata;
+            let files = crate::plan_scan(&lake.store, &table, None, None).await.unwrap();
+            let partitions: Vec<&Struct> = files.iter().map(|file| &file.partition).collect();
+            assert_eq!(partitions, [&Struct::from_iter(partition)]);
+        }
     }
 }
 
