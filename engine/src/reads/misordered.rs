@@ -25,7 +25,10 @@ pub(super) fn without_misordered(metadata: ParquetMetaData) -> Result<ParquetMet
             .get_mut(group)
             .and_then(|group| group.columns_mut().get_mut(column))
         {
-            *chunk = chunk.clone().into_builder().clear_statistics().build()?;
+            // Who read no indexes before would read this one now, by its place.
+            let unbounded = chunk.clone().into_builder().clear_statistics();
+            let unbounded = unbounded.set_column_index_offset(None).set_column_index_length(None);
+            *chunk = unbounded.build()?;
         }
         let of_group = indexes.as_mut().and_then(|indexes| indexes.get_mut(group));
         if let Some(index) = of_group.and_then(|of_group| of_group.get_mut(column)) {
@@ -53,7 +56,8 @@ fn misordered(metadata: &ParquetMetaData) -> Vec<(usize, usize)> {
 fn is_misordered(chunk: &ColumnChunkMetaData) -> bool {
     let column = chunk.column_descr();
     let Some(told) = chunk.statistics() else {
-        return false;
+        // Its pages may have bounds all the same.
+        return chunk.column_index_offset().is_some() && has_no_sure_order(column);
     };
     match told {
         Statistics::Boolean(of) => any(once(of.min_opt()), once(of.max_opt()), |low, high| *low && !*high),
@@ -128,6 +132,11 @@ fn bytes_above(column: &ColumnDescriptor) -> impl Fn(&[u8], &[u8]) -> bool {
         // In the order of texts 256 comes before 2, and where 1 is the lowest and 3 the highest number bounds that are wrong look right.
         (true, None) => true,
     }
+}
+
+/// Whether bounds may look right that are wrong, as those of decimals of few bytes may ([`bytes_above`]).
+fn has_no_sure_order(column: &ColumnDescriptor) -> bool {
+    column.physical_type() == Physical::BYTE_ARRAY && is_decimal(column)
 }
 
 fn is_decimal(column: &ColumnDescriptor) -> bool {

@@ -226,7 +226,7 @@ async fn a_replay_can_fail() {
     {
         steps.push(lake.act(operation, &rng, 10 * at as i64).await.expect("a commit"));
     }
-    let noted = |steps: &[super::lake::Done]| {
+    let noted = |steps: &[Done]| {
         let history = History::default();
         steps.iter().for_each(|done| history.note(done));
         history
