@@ -34,7 +34,10 @@ const READ_EVERY: u64 = 2;
 /// Statements that may end before somebody looked: their snapshots are there still.
 const UNSEEN_MAX: u64 = 24;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+/// A compaction is planned anew for each commit of others that it meets, and lets them go first.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+
+const DEADLINE: Duration = Duration::from_secs(180);
 
 const ROWS: &str = "SELECT id, part, n, token FROM meet.t";
 
@@ -96,7 +99,8 @@ fn changes_wanted() -> u64 {
 }
 
 fn enter(node: &Node) -> Wire {
-    Wire::enter(node.ports().postgres, "ana", "").0
+    let (wire, _) = Wire::enter(node.ports().postgres, "ana", "");
+    wire.waiting(ANSWER_MAX)
 }
 
 /// The number of rows in what a statement says that it did.

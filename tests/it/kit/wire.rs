@@ -25,6 +25,12 @@ impl Wire {
         Self(stream)
     }
 
+    /// Waits so long for each answer.
+    pub fn waiting(self, longest: Duration) -> Self {
+        self.0.set_read_timeout(Some(longest)).unwrap();
+        self
+    }
+
     /// A connection that is in, and what its statements are cancelled by: its number and its secret, four bytes each.
     pub fn enter(port: u16, user: &str, password: &str) -> (Self, [u8; 8]) {
         let mut wire = Self::open(port);
