@@ -16,13 +16,16 @@ use crate::kit::{Node, NodeBuilder};
 const READERS: usize = 2;
 
 /// Statements that change rows; `TIDEWATER_WRITERS_CHANGES` asks for more.
-const CHANGES: u64 = 250;
+const CHANGES: u64 = 150;
 
 /// Times that a client sends a statement again that was refused because of others.
 const TRIES: u32 = 12;
 
 /// What is said of a statement that others stood in the way of: nothing happened, and it may be sent again.
 const REFUSED: [&str; 3] = ["40001", "53000", "53300"];
+
+/// What the log says of a statement that begins anew because of others.
+const MET: &str = "rows were changed by others meanwhile";
 
 /// Of a hundred statements so many have to end well.
 const WELL_MIN: u64 = 95;
@@ -271,7 +274,8 @@ fn statements_that_meet_equal_a_replay() {
         "{given_up} were given up, {well} ended well"
     );
     assert_eq!(kinds.len(), 9, "not every kind was there");
-    assert!(refused > 0, "the writers did not meet");
+    // The server sees to most of it itself, and nothing is refused.
+    assert!(node.log().contains(MET), "the writers did not meet");
     let replaced = states.iter().filter(|state| state.operation == "replace").count();
     assert!(replaced > 0, "no files were written anew");
     let kept = sql.rows("SELECT snapshot_id FROM meet.\"t$snapshots\"").unwrap().len();
